@@ -1,0 +1,233 @@
+//! The port to storage: what the protocol asks of a store.
+//!
+//! A [`Store`] runs closures in transactions; a [`Transaction`] reads and writes objects, their
+//! access control lists and group memberships. The laws that every store keeps are the contract
+//! suite of `cumulo-store`.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+
+use crate::{
+    object::{Acl, List, Object, Row, Timestamp},
+    query::Query,
+};
+
+/// Why a store could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A write was asked of a transaction that only reads: run the work again with
+    /// [`Access::Write`].
+    #[error("the transaction is read-only")]
+    ReadOnly,
+    /// The timestamp that was asked for belongs to another object of the list.
+    #[error("another object has the timestamp {0}")]
+    TimestampTaken(Timestamp),
+    /// The engine can't serve now: disk full, file locked or read-only, connection lost.
+    #[error("the storage is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The engine refused a statement or returned what it must not: a defect or a damaged store.
+    #[error("the storage failed")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The result of a storage operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a piece of work needs of its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reads a few rows; may run on the calling thread.
+    Read,
+    /// Reads that may take long, such as a filter over a large list; must not block the caller's
+    /// thread.
+    Scan,
+    /// Reads and writes.
+    Write,
+}
+
+/// How a transaction ends when its work did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Keep what was written.
+    Commit,
+    /// Undo what was written.
+    Rollback,
+}
+
+/// One unit of work. May run more than once, so it only touches its transaction.
+pub type Work = Box<dyn FnMut(&mut dyn Transaction) -> Result<Outcome> + Send>;
+
+/// A boxed future.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A place that keeps objects durably (as far as the engine is meant to).
+pub trait Store: Send + Sync + 'static {
+    /// Runs `work` in one transaction and resolves after its end; for a write that is after the
+    /// commit is durable. An error or [`Outcome::Rollback`] undoes everything. Work submitted for
+    /// writing runs to its end even if the future is dropped.
+    fn submit(&self, access: Access, work: Work) -> BoxFuture<'_, Result<()>>;
+
+    /// Finishes submitted work and closes the engine cleanly. Blocks. Work submitted later fails
+    /// with [`Error::Unavailable`].
+    fn close(&self);
+}
+
+impl dyn Store {
+    /// [`submit`](Store::submit) for work with a value; the value of the last run is returned.
+    pub async fn transact<T: Send + 'static>(
+        &self,
+        access: Access,
+        mut work: impl FnMut(&mut dyn Transaction) -> Result<(Outcome, T)> + Send + 'static,
+    ) -> Result<T> {
+        let slot = Arc::new(Mutex::new(None));
+        let inner = Arc::clone(&slot);
+        let work: Work = Box::new(move |tx| {
+            let (outcome, value) = work(tx)?;
+            *inner.lock().expect("no panic while the value is stored") = Some(value);
+            Ok(outcome)
+        });
+        self.submit(access, work).await?;
+        let value = slot.lock().expect("no panic while the value is stored").take();
+        Ok(value.expect("work that succeeded has stored its value"))
+    }
+}
+
+/// An object together with its own access control list.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The object; never a tombstone.
+    pub object: Object,
+    /// Its own list, without what it inherits.
+    pub acl: Arc<Acl>,
+}
+
+/// Names an object that a principal has been given rights on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The list of the object.
+    pub list: List,
+    /// The object's id in it.
+    pub id: String,
+    /// The object's whole access control list.
+    pub acl: Arc<Acl>,
+}
+
+/// One unit of work over objects, permissions and memberships.
+///
+/// Ids and parents match exactly: no character is a wildcard. In a transaction that only reads,
+/// each writing method fails with [`Error::ReadOnly`].
+pub trait Transaction {
+    /// The list timestamp: that of its newest object or tombstone. A list that was never touched
+    /// gets one now, which persists; that is a write.
+    fn timestamp(&mut self, list: &List) -> Result<Timestamp>;
+
+    /// The live object with this id.
+    fn get(&mut self, list: &List, id: &str) -> Result<Option<Entry>>;
+
+    /// The access control list of a live object; `None` if there is no such object. May come from
+    /// a cache that follows commits, so it is cheaper than [`get`](Self::get).
+    fn acl(&mut self, list: &List, id: &str) -> Result<Option<Arc<Acl>>>;
+
+    /// Calls `visit` for each object that matches, in the query's order, up to its limit.
+    fn list(
+        &mut self,
+        list: &List,
+        query: &Query,
+        visit: &mut dyn FnMut(Row<'_>) -> Result<()>,
+    ) -> Result<()>;
+
+    /// How many live objects match the filters of `query`; its order, page and limit don't matter.
+    fn count(&mut self, list: &List, query: &Query) -> Result<u64>;
+
+    /// Creates or replaces an object, replacing a tombstone too, and returns its new timestamp.
+    ///
+    /// Without `last_modified`, or if that equals the list timestamp, the timestamp is the clock's,
+    /// or the next after the list timestamp if the clock is not beyond that. A given one is used
+    /// as is and becomes the list timestamp if it is later; if another object or tombstone of the
+    /// list has it, [`Error::TimestampTaken`].
+    ///
+    /// `acl` replaces the object's own access control list; `None` keeps it (empty on creation).
+    fn put(
+        &mut self,
+        list: &List,
+        id: &str,
+        last_modified: Option<Timestamp>,
+        data: &str,
+        acl: Option<&Acl>,
+    ) -> Result<Timestamp>;
+
+    /// Replaces the access control list of a live object, without a change of its timestamp.
+    fn set_acl(&mut self, list: &List, id: &str, acl: &Acl) -> Result<()>;
+
+    /// Turns a live object into a tombstone, drops its access control list, and returns the
+    /// tombstone's timestamp (chosen as in [`put`](Self::put)); `None` if there is no such object.
+    fn delete(
+        &mut self,
+        list: &List,
+        id: &str,
+        last_modified: Option<Timestamp>,
+    ) -> Result<Option<Timestamp>>;
+
+    /// Removes without trace all that lies below the object with this URI, at any depth: objects,
+    /// tombstones, access control lists, list timestamps, and the memberships of groups. A list
+    /// that is created anew starts later than any timestamp it ever had.
+    fn delete_below(&mut self, uri: &str) -> Result<()>;
+
+    /// Ids of the live objects of `list` whose own access control list gives any of `permissions`
+    /// to any of `principals`, in no particular order.
+    fn shared(
+        &mut self,
+        list: &List,
+        principals: &[String],
+        permissions: &[&str],
+    ) -> Result<Vec<String>>;
+
+    /// All live objects whose own access control list names any of `principals`, in no particular
+    /// order, each once.
+    fn granted(&mut self, principals: &[String]) -> Result<Vec<Grant>>;
+
+    /// URIs of the groups that any of `members` belongs to, sorted, each once. May come from a
+    /// cache that follows commits.
+    fn groups(&mut self, members: &[&str]) -> Result<Arc<Vec<String>>>;
+
+    /// Makes `member` belong to the group with this URI; no effect if it does.
+    fn join(&mut self, member: &str, group: &str) -> Result<()>;
+
+    /// Undoes [`join`](Self::join).
+    fn leave(&mut self, member: &str, group: &str) -> Result<()>;
+
+    /// Removes all members of the group with this URI.
+    fn disband(&mut self, group: &str) -> Result<()>;
+
+    /// Removes `member` from all its groups.
+    fn leave_all(&mut self, member: &str) -> Result<()>;
+
+    /// Empties the store: objects, tombstones, timestamps, access control lists, memberships.
+    /// Lists start later than any timestamp they ever had.
+    fn flush(&mut self) -> Result<()>;
+
+    /// Opens a savepoint; they nest. Each is ended by [`release`](Self::release) or
+    /// [`rollback`](Self::rollback).
+    fn savepoint(&mut self) -> Result<()>;
+
+    /// Keeps what was written since the innermost open savepoint.
+    fn release(&mut self) -> Result<()>;
+
+    /// Undoes what was written since the innermost open savepoint.
+    fn rollback(&mut self) -> Result<()>;
+}
+
+impl dyn Transaction + '_ {
+    /// [`list`](Transaction::list), collected.
+    pub fn collect(&mut self, list: &List, query: &Query) -> Result<Vec<Object>> {
+        let mut objects = Vec::new();
+        self.list(list, query, &mut |row| {
+            objects.push(row.to_object());
+            Ok(())
+        })?;
+        Ok(objects)
+    }
+}

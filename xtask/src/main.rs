@@ -1,0 +1,2 @@
+//! Build and upkeep.
+fn main() {}
