@@ -6,8 +6,10 @@
 //!
 //! - [`object`], [`query`], [`store`]: what is stored, how it is asked for, and the port to it
 //! - [`clock`]: where time comes from
+//! - [`settings`]: what can be chosen at start
 
 pub mod clock;
 pub mod object;
 pub mod query;
+pub mod settings;
 pub mod store;
