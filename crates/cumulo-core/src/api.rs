@@ -13,7 +13,6 @@ use crate::{
     cors::{self, Exposed},
     endpoint,
     error::{ApiError, Errno, Result},
-    id::IdRule,
     paging::SingleUse,
     params::body::parse_json,
     plugin::Plugin,
@@ -21,7 +20,7 @@ use crate::{
     request::{PATH, Request},
     resource::{Resource, Target},
     schema::Schemas,
-    settings::Settings,
+    settings::{IdGenerator, Settings},
     store::{self, Outcome, Transaction},
 };
 
@@ -57,7 +56,11 @@ pub enum Step {
 
 impl Api {
     /// The protocol with these settings.
-    pub fn new(settings: Arc<Settings>, plugins: Vec<Box<dyn Plugin>>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        settings: Arc<Settings>,
+        plugins: Vec<Box<dyn Plugin>>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let major = settings.http_api_version.split('.').next().unwrap_or("1");
         Self {
             configured: ConfiguredRights::new(&settings),
@@ -77,9 +80,10 @@ impl Api {
         &self.prefix
     }
 
-    /// The rule for ids of this kind.
-    pub fn id_rule(&self, resource: &Resource) -> IdRule {
-        self.settings.id_generators.get(resource.name).copied().unwrap_or(resource.id_rule)
+    /// How ids of this kind are made and checked.
+    pub fn ids(&self, resource: &Resource) -> IdGenerator {
+        let own = self.settings.id_generators.get(resource.name).copied();
+        own.unwrap_or(self.settings.id_generator)
     }
 
     /// Scheme and host of the server as the client sees it.
@@ -121,13 +125,12 @@ impl Api {
         if self.settings.readonly && !request.is_safe() {
             return Err(ApiError::method_not_allowed("").into_reply());
         }
-        let endpoint = match self.route(&request.path) {
-            Some(endpoint) => endpoint,
-            None => return Err(self.elsewhere(&request)),
+        let Some(endpoint) = self.route(&request.path) else {
+            return Err(self.elsewhere(&request));
         };
         let user = authenticate(&self.settings, &request.headers);
         let body = parse_json(&request.body, self.settings.max_json_depth);
-        Ok(Call { endpoint, user, body, request })
+        Ok(Call { request, endpoint, user, body })
     }
 
     fn is_gone(&self) -> bool {
@@ -164,13 +167,18 @@ impl Api {
     fn elsewhere(&self, request: &Request) -> Reply {
         let path = request.path.as_str();
         let first = path.trim_start_matches('/').split('/').next().unwrap_or("");
-        let versioned = first.starts_with('v') && first[1..].starts_with(|c: char| c.is_ascii_digit());
+        let versioned =
+            first.starts_with('v') && first[1..].starts_with(|c: char| c.is_ascii_digit());
         if !versioned && self.settings.version_prefix_redirect_enabled {
             if request.method == Method::OPTIONS {
                 return Reply::empty(StatusCode::OK);
             }
             let target = format!("/{}{path}", self.prefix);
-            return self.redirect(request, &target, self.settings.version_prefix_redirect_ttl_seconds);
+            return self.redirect(
+                request,
+                &target,
+                self.settings.version_prefix_redirect_ttl_seconds,
+            );
         }
         let root = format!("/{}", self.prefix);
         if !path.starts_with(&root) {
@@ -231,7 +239,11 @@ impl Api {
                 let enabled = |method: &&Method| {
                     // HEAD goes where GET goes.
                     let name = if *method == Method::HEAD && kind == "object" { "get" } else { "" };
-                    let name = if name.is_empty() { method.as_str().to_ascii_lowercase() } else { name.into() };
+                    let name = if name.is_empty() {
+                        method.as_str().to_ascii_lowercase()
+                    } else {
+                        name.into()
+                    };
                     let key = format!("{kind}_{}_{name}", target.resource.name);
                     !self.settings.disabled_endpoints.contains(&key)
                 };
@@ -260,16 +272,16 @@ impl Api {
                 methods.split(", ").any(|method| method == call.request.method.as_str())
             }
         };
-        if quick { Ok(()) } else { Err(ApiError::method_not_allowed(&self.methods(&call.endpoint))) }
+        if quick {
+            Ok(())
+        } else {
+            Err(ApiError::method_not_allowed(&self.methods(&call.endpoint)))
+        }
     }
 
     /// Answers a call, with the headers that every response has. A failure of the store is for
     /// the caller, who may try again; any other error is an answer.
-    pub fn answer(
-        &self,
-        call: &Call,
-        tx: &mut dyn Transaction,
-    ) -> store::Result<(Outcome, Reply)> {
+    pub fn answer(&self, call: &Call, tx: &mut dyn Transaction) -> store::Result<(Outcome, Reply)> {
         let (outcome, reply) = match self.dispatch(call, tx) {
             Ok(reply) => (Outcome::Commit, reply),
             Err(error) => match error.cause {
@@ -285,13 +297,30 @@ impl Api {
         self.dispatch_any(call, tx).map_err(|error| self.with_challenges(error))
     }
 
+    /// Answers a call inside of another one: an error leaves nothing behind, and is an answer.
+    /// Only a failure of the store is an error here.
+    pub fn dispatch_nested(&self, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
+        tx.savepoint()?;
+        match self.dispatch(call, tx) {
+            Ok(reply) => {
+                tx.release()?;
+                Ok(reply)
+            }
+            Err(error) if error.cause.is_some() => Err(error),
+            Err(error) => {
+                tx.rollback()?;
+                Ok(error.into_reply())
+            }
+        }
+    }
+
     fn dispatch_any(&self, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
         self.require_method(call)?;
         match &call.endpoint {
             Endpoint::Hello => endpoint::hello::get(self, call, tx),
             Endpoint::Heartbeat => endpoint::heartbeat::get(self, tx),
             Endpoint::LbHeartbeat => Ok(Reply::json(StatusCode::OK, &json!({}))),
-            Endpoint::Version => endpoint::version::get(self),
+            Endpoint::Version => Ok(endpoint::version::get(self)),
             Endpoint::Contribute => Ok(endpoint::contribute::get()),
             Endpoint::Batch => endpoint::batch::post(self, call, tx),
             Endpoint::Permissions => endpoint::permissions::get(self, call, tx),

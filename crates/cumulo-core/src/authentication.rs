@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use crate::settings::{AuthPolicy, AuthPolicyKind, Settings};
+use crate::settings::{AuthPolicy, PolicyKind, Settings};
 
 /// The id of the user who sends a request with these headers, such as `basicauth:3a05…`; none if
 /// nobody is logged in. Malformed credentials count as none.
@@ -17,7 +17,7 @@ pub fn authenticate(settings: &Settings, headers: &HeaderMap) -> Option<String> 
 
 fn user_id(settings: &Settings, policy: &AuthPolicy, value: &HeaderValue) -> Option<String> {
     match policy.kind {
-        AuthPolicyKind::Basic => {
+        PolicyKind::Basic => {
             let (user, password) = basic_credentials(value)?;
             let id = hmac_hex(&settings.userid_hmac_secret, &format!("{user}:{password}"));
             Some(format!("{}:{id}", policy.name))
@@ -28,7 +28,7 @@ fn user_id(settings: &Settings, policy: &AuthPolicy, value: &HeaderValue) -> Opt
 /// What a client is told to send, one for each policy.
 pub fn challenges(settings: &Settings) -> impl Iterator<Item = HeaderValue> + '_ {
     settings.auth_policies.iter().map(|policy| match policy.kind {
-        AuthPolicyKind::Basic => HeaderValue::from_static("Basic realm=\"Realm\""),
+        PolicyKind::Basic => HeaderValue::from_static("Basic realm=\"Realm\""),
     })
 }
 
@@ -82,7 +82,8 @@ mod tests {
     #[test]
     fn the_digest_is_that_of_the_reference() {
         // The reference server's own test vector for user `mat` and secret `b4c96a8692291d88fe5a97dd91846eb4`.
-        let digest = hmac_hex(&SecretString::from("key"), "The quick brown fox jumps over the lazy dog");
+        let digest =
+            hmac_hex(&SecretString::from("key"), "The quick brown fox jumps over the lazy dog");
         assert_eq!(digest, "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     error::{ApiError, Result},
     object::Acl,
-    resource::{RESOURCES, Resource, Right, Target},
+    resource::{BUCKET, RESOURCES, Resource, Right, Target},
     settings::Settings,
     store::Transaction,
 };
@@ -48,6 +48,32 @@ impl ConfiguredRights {
         Self { entries }
     }
 
+    /// The permissions on objects of `resource` that the settings give to any of `principals`,
+    /// those to create its children included.
+    pub fn of(&self, resource: &Resource, principals: &[String]) -> Vec<String> {
+        let given = |name: &str, permission: &str| {
+            self.entries.iter().any(|(resource, configured, holders)| {
+                *resource == name
+                    && is_same_permission(configured, permission)
+                    && holders.iter().any(|holder| principals.contains(holder))
+            })
+        };
+        resource
+            .permissions
+            .iter()
+            .filter(|permission| match permission.split_once(':') {
+                Some((child, verb)) => given(child, verb),
+                None => given(resource.name, permission),
+            })
+            .map(|permission| (*permission).to_owned())
+            .collect()
+    }
+
+    /// Whether the settings let any of `principals` create buckets.
+    pub fn may_create_bucket(&self, principals: &[String]) -> bool {
+        self.grant(&BUCKET, "create", principals)
+    }
+
     /// Whether the settings give `permission`, on the way to an object of `resource`, to any of
     /// `principals`. A permission such as `record:create` counts as `create` for records.
     fn grant(&self, resource: &Resource, permission: &str, principals: &[String]) -> bool {
@@ -66,7 +92,10 @@ impl ConfiguredRights {
 /// Setting names have `_` where permissions have `:`.
 fn is_same_permission(configured: &str, permission: &str) -> bool {
     configured.len() == permission.len()
-        && configured.bytes().zip(permission.bytes()).all(|(a, b)| a == b || (a == b'_' && b == b':'))
+        && configured
+            .bytes()
+            .zip(permission.bytes())
+            .all(|(a, b)| a == b || (a == b'_' && b == b':'))
 }
 
 /// What a request may see of a list.

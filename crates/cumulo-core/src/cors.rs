@@ -51,7 +51,8 @@ pub fn is_allowed(settings: &Settings, origin: &str) -> bool {
 
 /// Shell-style matching, case-sensitive.
 fn wildcard_match(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     let mut retry = None;
     while t < text.len() {

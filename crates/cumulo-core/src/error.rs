@@ -228,8 +228,7 @@ impl ApiError {
 
     /// An object above the requested one is not there.
     pub fn parent_not_found(resource: &str, id: &str) -> Self {
-        Self::new(Errno::MissingResource)
-            .with_details(json!({"id": id, "resource_name": resource}))
+        Self::new(Errno::MissingResource).with_details(json!({"id": id, "resource_name": resource}))
     }
 
     /// There is no such URL.
@@ -240,8 +239,8 @@ impl ApiError {
 
     /// The URL is not there for this method, but for `allowed`.
     pub fn method_not_allowed(allowed: &str) -> Self {
-        let error = Self::new(Errno::MethodNotAllowed)
-            .with_message("Method not allowed on this endpoint.");
+        let error =
+            Self::new(Errno::MethodNotAllowed).with_message("Method not allowed on this endpoint.");
         match HeaderValue::from_str(allowed) {
             Ok(value) if !allowed.is_empty() => error.with_header(header::ALLOW, value),
             _ => error,
@@ -250,8 +249,8 @@ impl ApiError {
 
     /// A precondition does not hold; `existing` is what the client would have changed.
     pub fn modified_meanwhile(existing: Option<&Object>) -> Self {
-        let error = Self::new(Errno::ModifiedMeanwhile)
-            .with_message("Resource was modified meanwhile");
+        let error =
+            Self::new(Errno::ModifiedMeanwhile).with_message("Resource was modified meanwhile");
         match existing {
             Some(object) => {
                 error.with_details(json!({"existing": crate::render::to_value(object.as_row())}))
@@ -262,9 +261,8 @@ impl ApiError {
 
     /// Something that must not happen did.
     pub fn internal(info: &str) -> Self {
-        let mut error = Self::new(Errno::Undefined).with_message(
-            "A programmatic error occurred, developers have been informed.",
-        );
+        let mut error = Self::new(Errno::Undefined)
+            .with_message("A programmatic error occurred, developers have been informed.");
         error.info = Some(info.to_owned());
         error
     }
@@ -303,9 +301,7 @@ impl From<store::Error> for ApiError {
         match error {
             store::Error::TimestampTaken(_) => Self::new(Errno::ConstraintViolated)
                 .with_message("Integrity constraint violated, please retry."),
-            store::Error::Internal(_) => {
-                Self { cause: Some(error), ..Self::internal("") }
-            }
+            store::Error::Internal(_) => Self { cause: Some(error), ..Self::internal("") },
             store::Error::Unavailable(_) | store::Error::ReadOnly => {
                 let unavailable = Self::new(Errno::Backend).with_message(
                     "Service temporary unavailable due to overloading or maintenance, \

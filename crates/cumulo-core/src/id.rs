@@ -3,32 +3,25 @@
 use rand::Rng;
 use uuid::Uuid;
 
-/// How the ids of a kind of object look and are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IdRule {
-    /// Letters, digits, `-` and `_`, beginning with a letter or digit; new ones have 8 characters.
-    Name,
-    /// The same rule; new ones are time-ordered UUIDs, so that they are stored side by side.
-    RelaxedUuid,
-    /// UUIDs in lower case only.
-    Uuid,
-}
+use crate::settings::IdGenerator;
 
-impl IdRule {
-    /// Whether `id` is valid.
+impl IdGenerator {
+    /// Whether `id` is valid: a lower-case UUID, or letters, digits, `-` and `_` that begin with a
+    /// letter or digit.
     pub fn accepts(self, id: &str) -> bool {
         match self {
             Self::Name | Self::RelaxedUuid => is_name(id),
-            Self::Uuid => is_uuid(id),
+            Self::Uuid4 => is_uuid(id),
         }
     }
 
-    /// A new id.
+    /// A new id. Those of records are time-ordered, so that rows that are made one after the other
+    /// are stored side by side.
     pub fn generate(self) -> String {
         match self {
             Self::Name => generate_name(),
             Self::RelaxedUuid => Uuid::now_v7().to_string(),
-            Self::Uuid => Uuid::new_v4().to_string(),
+            Self::Uuid4 => Uuid::new_v4().to_string(),
         }
     }
 }
@@ -63,7 +56,7 @@ mod tests {
 
     #[test]
     fn generated_ids_are_valid() {
-        for rule in [IdRule::Name, IdRule::RelaxedUuid, IdRule::Uuid] {
+        for rule in [IdGenerator::Name, IdGenerator::RelaxedUuid, IdGenerator::Uuid4] {
             for _ in 0..100 {
                 let id = rule.generate();
                 assert!(rule.accepts(&id), "{rule:?} {id}");
@@ -74,10 +67,10 @@ mod tests {
     #[test]
     fn names_begin_with_a_letter_or_digit() {
         for id in ["a", "0", "a_b-C", "b9b6-"] {
-            assert!(IdRule::Name.accepts(id), "{id}");
+            assert!(IdGenerator::Name.accepts(id), "{id}");
         }
         for id in ["", "-a", "_a", "a b", "a\n", "é", "a/b", "*", "a%"] {
-            assert!(!IdRule::Name.accepts(id), "{id}");
+            assert!(!IdGenerator::Name.accepts(id), "{id}");
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct Patched {
 }
 
 /// Applies `operations` to `{"data": …, "permissions": {name: {principal: principal}}}`.
-pub fn apply(operations: &[Value], data: Map<String, Value>, acl: &Acl) -> Result<Patched> {
+pub fn apply(operations: &[Value], data: &Map<String, Value>, acl: &Acl) -> Result<Patched> {
     let operations: Vec<_> = operations.iter().map(with_principal_value).collect();
     let patch: json_patch::Patch = serde_json::from_value(Value::Array(operations))
         .map_err(|error| Invalid::unnamed(Location::Body, error.to_string()))?;
@@ -70,7 +70,9 @@ fn with_principal_value(operation: &Value) -> Value {
     if on_principal
         && let Value::Object(fields) = &mut operation
         && !fields.contains_key("value")
-        && fields.get("op").is_some_and(|op| matches!(op.as_str(), Some("add" | "replace" | "test")))
+        && fields
+            .get("op")
+            .is_some_and(|op| matches!(op.as_str(), Some("add" | "replace" | "test")))
     {
         let path = fields["path"].as_str().unwrap_or_default();
         let principal = path.splitn(4, '/').nth(3).unwrap_or_default();
@@ -121,7 +123,7 @@ mod tests {
             json!({"op": "remove", "path": "/permissions/write/alice"}),
             json!({"op": "add", "path": "/permissions/write/bob"}),
         ];
-        let patched = apply(&operations, Map::new(), &acl).unwrap();
+        let patched = apply(&operations, &Map::new(), &acl).unwrap();
         assert_eq!(Value::Object(patched.data), json!({"a": 1}));
         let holders = |name: &str| patched.acl.0[name].iter().cloned().collect::<Vec<_>>();
         assert_eq!(holders("read"), ["/buckets/b/groups/g"]);
@@ -138,7 +140,10 @@ mod tests {
             json!({"op": "test", "path": "/data/a", "value": 1}),
             json!({"op": "remove", "path": "/data/a"}),
         ] {
-            assert!(apply(&[operation.clone()], Map::new(), &Acl::default()).is_err(), "{operation}");
+            assert!(
+                apply(std::slice::from_ref(&operation), &Map::new(), &Acl::default()).is_err(),
+                "{operation}"
+            );
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, Method, header};
 
+use crate::error::{ApiError, Errno, Result};
+
 /// A request whose body has arrived.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -18,6 +20,30 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request for this path and query as they came. Refused if they don't decode to UTF-8.
+    pub fn new(
+        method: Method,
+        path: &str,
+        query: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Self> {
+        let bad = |message: String| {
+            let mut error = ApiError::new(Errno::InvalidParameters).with_message(message);
+            error.error = "Bad Request".into();
+            error
+        };
+        let path = percent_decode(path).ok_or_else(|| bad("Invalid URL path.".to_owned()))?;
+        if parse_query(query).is_none() {
+            // The missing space is on the wire of the reference server too.
+            return Err(bad(format!(
+                "A request with an incorrect encoding in the querystring wasreceived. \
+                 Please make sure your requests are encoded in UTF-8: {query}"
+            )));
+        }
+        Ok(Self { method, path, query: query.to_owned(), headers, body })
+    }
+
     /// The text of a header; `None` if absent, and for what is not text.
     pub fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
@@ -64,14 +90,12 @@ pub fn encode_query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
 }
 
 /// All but the unreserved characters of RFC 3986.
-const QUERY: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const QUERY: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What must be escaped in a path that was decoded.
-pub const PATH: &percent_encoding::AsciiSet = &QUERY.remove(b'/').remove(b'@').remove(b'+').remove(b':');
+pub const PATH: &percent_encoding::AsciiSet =
+    &QUERY.remove(b'/').remove(b'@').remove(b'+').remove(b':');
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::{id::IdRule, object::List};
+use crate::object::List;
 
 /// One kind of object.
 #[derive(Debug)]
@@ -13,8 +13,6 @@ pub struct Resource {
     pub plural: &'static str,
     /// The kind that holds lists of this one.
     pub parent: Option<&'static Resource>,
-    /// How ids look unless the settings say otherwise.
-    pub id_rule: IdRule,
     /// Permissions that an object's own access control list can hold.
     pub permissions: &'static [&'static str],
     /// Which permissions, on which kind of ancestor or on the object itself, give a permission;
@@ -51,7 +49,6 @@ pub static BUCKET: Resource = Resource {
     name: "bucket",
     plural: "buckets",
     parent: None,
-    id_rule: IdRule::Name,
     permissions: &["read", "write", "collection:create", "group:create"],
     rights: &[
         ("write", &[right("bucket", "write")]),
@@ -77,7 +74,6 @@ pub static GROUP: Resource = Resource {
     name: "group",
     plural: "groups",
     parent: Some(&BUCKET),
-    id_rule: IdRule::Name,
     permissions: &["read", "write"],
     rights: &[
         ("write", &[right("group", "write"), right("bucket", "write")]),
@@ -100,7 +96,6 @@ pub static COLLECTION: Resource = Resource {
     name: "collection",
     plural: "collections",
     parent: Some(&BUCKET),
-    id_rule: IdRule::Name,
     permissions: &["read", "write", "record:create"],
     rights: &[
         ("write", &[right("collection", "write"), right("bucket", "write")]),
@@ -141,10 +136,12 @@ pub static RECORD: Resource = Resource {
     name: "record",
     plural: "records",
     parent: Some(&COLLECTION),
-    id_rule: IdRule::RelaxedUuid,
     permissions: &["read", "write"],
     rights: &[
-        ("write", &[right("record", "write"), right("collection", "write"), right("bucket", "write")]),
+        (
+            "write",
+            &[right("record", "write"), right("collection", "write"), right("bucket", "write")],
+        ),
         (
             "read",
             &[
@@ -300,7 +297,8 @@ mod tests {
         assert_eq!(record.id.as_deref(), Some("r"));
         assert_eq!(record.ancestor_id("bucket"), Some("b"));
         assert_eq!(record.object_uri("r"), "/buckets/b/collections/c/records/r");
-        for path in ["", "/", "/records", "/buckets/", "/buckets/b/", "/buckets/b/records", "/x/y"] {
+        for path in ["", "/", "/records", "/buckets/", "/buckets/b/", "/buckets/b/records", "/x/y"]
+        {
             assert_eq!(Target::parse(path), None, "{path}");
         }
     }

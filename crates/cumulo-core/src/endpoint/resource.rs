@@ -57,7 +57,7 @@ pub fn answer(api: &Api, call: &Call, target: &Target, tx: &mut dyn Transaction)
 /// who may not see a bucket does not learn whether it is there.
 fn require_parents(api: &Api, target: &Target, tx: &mut dyn Transaction) -> Result<()> {
     for ancestor in &target.ancestors {
-        if !api.id_rule(ancestor.resource).accepts(&ancestor.id) {
+        if !api.ids(ancestor.resource).accepts(&ancestor.id) {
             return Err(ApiError::parent_not_found(ancestor.resource.name, &ancestor.id));
         }
     }
@@ -81,7 +81,7 @@ fn check_posted_id(api: &Api, call: &Call, target: &Target) -> Result<()> {
     }
     match call.body.as_ref().ok().and_then(|body| body.get("data")?.get("id")) {
         None => Ok(()),
-        Some(Value::String(id)) if api.id_rule(target.resource).accepts(id) => Ok(()),
+        Some(Value::String(id)) if api.ids(target.resource).accepts(id) => Ok(()),
         Some(_) => Err(invalid_id()),
     }
 }
@@ -111,7 +111,7 @@ impl Context<'_> {
 
     /// Refuses an id in the path that no object can have.
     pub(super) fn check_id(&self, id: &str) -> Result<()> {
-        if self.api.id_rule(self.resource()).accepts(id) { Ok(()) } else { Err(invalid_id()) }
+        if self.api.ids(self.resource()).accepts(id) { Ok(()) } else { Err(invalid_id()) }
     }
 
     /// The problems that every request can have: its origin, the JSON of its body, and its
@@ -140,7 +140,9 @@ impl Context<'_> {
         let holder = self.target.holder().filter(|holder| holder.resource.name == "collection");
         let Some(holder) = holder else { return Ok(None) };
         let Some(collection) = tx.get(&holder.list, &holder.id)? else { return Ok(None) };
-        Ok(crate::render::parse(&collection.object.data).get("cache_expires").and_then(Value::as_i64))
+        Ok(crate::render::parse(&collection.object.data)
+            .get("cache_expires")
+            .and_then(Value::as_i64))
     }
 
     /// What of an object's access control list the user sees: all of it for who is named as a

@@ -27,7 +27,8 @@ pub struct Payload {
 
 /// Parses a body; an empty one is an empty object. `max_depth` bounds how deep values may nest.
 pub fn parse_json(body: &[u8], max_depth: usize) -> Result<Value, Invalid> {
-    let invalid = |reason: String| Invalid::new(Location::Body, "", format!("Invalid JSON: {reason}"));
+    let invalid =
+        |reason: String| Invalid::new(Location::Body, "", format!("Invalid JSON: {reason}"));
     if body.is_empty() {
         return Ok(Value::Object(Map::new()));
     }
@@ -53,7 +54,9 @@ fn holds_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
         Value::Array(items) => items.iter().any(holds_nul),
-        Value::Object(map) => map.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Object(map) => {
+            map.iter().any(|(name, value)| name.contains('\0') || holds_nul(value))
+        }
         _ => false,
     }
 }
@@ -153,7 +156,11 @@ fn parse_permissions(
     parsed
 }
 
-fn parse_holders(permission: &str, items: &[Value], problems: &mut Vec<Invalid>) -> BTreeSet<String> {
+fn parse_holders(
+    permission: &str,
+    items: &[Value],
+    problems: &mut Vec<Invalid>,
+) -> BTreeSet<String> {
     let mut holders = BTreeSet::new();
     for (index, item) in items.iter().enumerate() {
         match item {
@@ -256,10 +263,7 @@ fn as_integer(value: &Value) -> Result<Option<i64>, String> {
 
 /// `"value" is not a mapping…`, as the reference server says it.
 pub fn not_a_mapping(value: &Value) -> String {
-    format!(
-        "{} is not a mapping type: Does not implement dict-like functionality.",
-        quoted(value)
-    )
+    format!("{} is not a mapping type: Does not implement dict-like functionality.", quoted(value))
 }
 
 /// `value is not a string…`, as the reference server says it.
@@ -304,9 +308,9 @@ mod tests {
     use crate::resource::{BUCKET, COLLECTION, GROUP, RECORD};
     use serde_json::json;
 
-    fn problems(resource: &Resource, body: Value) -> Vec<(String, String)> {
+    fn problems(resource: &Resource, body: &Value) -> Vec<(String, String)> {
         let mut problems = Vec::new();
-        Payload::parse(&body, resource, &mut problems);
+        Payload::parse(body, resource, &mut problems);
         problems.into_iter().map(|p| (p.name.unwrap_or_default(), p.description)).collect()
     }
 
@@ -330,38 +334,47 @@ mod tests {
 
     #[test]
     fn only_data_and_permissions_are_taken() {
-        assert_eq!(problems(&RECORD, json!({"data": {"a": 1}})), []);
-        assert_eq!(problems(&RECORD, json!({"data": 1})).len(), 1);
-        assert_eq!(problems(&RECORD, json!([])).len(), 1);
-        let (name, text) = problems(&RECORD, json!({"foo": 1})).remove(0);
-        assert_eq!((name.as_str(), text.as_str()), ("", "Unrecognized keys in mapping: \"{'foo': 1}\""));
+        assert_eq!(problems(&RECORD, &json!({"data": {"a": 1}})), []);
+        assert_eq!(problems(&RECORD, &json!({"data": 1})).len(), 1);
+        assert_eq!(problems(&RECORD, &json!([])).len(), 1);
+        let (name, text) = problems(&RECORD, &json!({"foo": 1})).remove(0);
+        assert_eq!(
+            (name.as_str(), text.as_str()),
+            ("", "Unrecognized keys in mapping: \"{'foo': 1}\"")
+        );
     }
 
     #[test]
     fn permissions_are_known_lists_of_text() {
-        assert_eq!(problems(&RECORD, json!({"permissions": {"read": ["a"], "write": null}})), []);
+        assert_eq!(problems(&RECORD, &json!({"permissions": {"read": ["a"], "write": null}})), []);
         assert_eq!(
-            problems(&RECORD, json!({"permissions": {"foo": []}})),
+            problems(&RECORD, &json!({"permissions": {"foo": []}})),
             [("permissions".into(), "\"foo\" is not one of read, write".into())]
         );
         assert_eq!(
-            problems(&RECORD, json!({"permissions": {"read": "book"}})),
+            problems(&RECORD, &json!({"permissions": {"read": "book"}})),
             [("permissions.read".into(), "\"book\" is not iterable".into())]
         );
-        assert_eq!(problems(&RECORD, json!({"permissions": {"read": [1]}}))[0].0, "permissions.read.0");
+        assert_eq!(
+            problems(&RECORD, &json!({"permissions": {"read": [1]}}))[0].0,
+            "permissions.read.0"
+        );
     }
 
     #[test]
     fn defined_fields_are_checked() {
-        let group = |members: Value| problems(&GROUP, json!({"data": {"members": members}}));
+        let group = |members: Value| problems(&GROUP, &json!({"data": {"members": members}}));
         assert_eq!(group(json!(["a", "system.Authenticated"])), []);
         assert_eq!(group(json!(["system.Everyone"]))[0].0, "data.members.0");
         assert_eq!(group(json!("a"))[0].0, "data.members");
-        let collection = |data: Value| problems(&COLLECTION, json!({"data": data}));
+        let collection = |data: Value| problems(&COLLECTION, &json!({"data": data}));
         assert_eq!(collection(json!({"cache_expires": "60"})), []);
         assert_eq!(collection(json!({"cache_expires": "x"}))[0].0, "data.cache_expires");
         assert_eq!(collection(json!({"schema": null}))[0].0, "data.schema");
         assert_eq!(collection(json!({"schema": {"type": "foo"}}))[0].0, "data.schema");
-        assert_eq!(problems(&BUCKET, json!({"data": {"record:schema": 1}}))[0].0, "data.record:schema");
+        assert_eq!(
+            problems(&BUCKET, &json!({"data": {"record:schema": 1}}))[0].0,
+            "data.record:schema"
+        );
     }
 }

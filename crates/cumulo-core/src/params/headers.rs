@@ -62,7 +62,8 @@ fn parse_tag(
         return Some(Tag::Any);
     }
     let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let is_number = |digits: &&str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let is_number =
+        |digits: &&str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     match digits.filter(is_number).map(str::parse::<i64>) {
         Some(Ok(0)) => None,
         Some(Ok(number)) => Some(Tag::At(Timestamp(number))),

@@ -47,8 +47,18 @@ impl Known {
 }
 
 const OPERATORS: [&str; 12] = [
-    "contains_any_", "contains_", "exclude_", "like_", "has_", "not_", "min_", "max_", "lt_", "gt_",
-    "eq_", "in_",
+    "contains_any_",
+    "contains_",
+    "exclude_",
+    "like_",
+    "has_",
+    "not_",
+    "min_",
+    "max_",
+    "lt_",
+    "gt_",
+    "eq_",
+    "in_",
 ];
 
 /// Reads the parameters of a list request; `now` bounds timestamps.
@@ -172,7 +182,10 @@ impl Parser {
             match parse_timestamp(text, self.now) {
                 Ok(timestamp) => timestamps.push(timestamp),
                 Err(problem) => {
-                    self.problem(name, problem.unwrap_or_else(|| format!("Invalid value for {name}")));
+                    self.problem(
+                        name,
+                        problem.unwrap_or_else(|| format!("Invalid value for {name}")),
+                    );
                     return None;
                 }
             }
@@ -235,7 +248,11 @@ impl Parser {
             "has_" => return,
             "in_" | "exclude_" => match list_of_values(values) {
                 ids if ids.iter().all(Value::is_string) => {
-                    if operator == "in_" { Op::In(ids) } else { Op::Exclude(ids) }
+                    if operator == "in_" {
+                        Op::In(ids)
+                    } else {
+                        Op::Exclude(ids)
+                    }
                 }
                 _ => return self.problem(name, format!("Invalid value for {name}")),
             },
@@ -243,7 +260,8 @@ impl Parser {
                 Value::String(text) if operator == "like_" => Op::Like(pattern(&text)),
                 Value::String(text) => comparison(operator)(text.into()),
                 other => {
-                    return self.problem(name, format!("{other} is not a string: {{'{name}': ''}}"));
+                    return self
+                        .problem(name, format!("{other} is not a string: {{'{name}': ''}}"));
                 }
             },
         };
@@ -377,7 +395,10 @@ fn parse_timestamp(text: &str, now: Timestamp) -> std::result::Result<Option<i64
         Value::Number(number) => number,
         _ => return Err(Some(format!("\"{text}\" is not a number"))),
     };
-    #[expect(clippy::cast_possible_truncation, reason = "fractions are dropped, the rest saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "fractions are dropped, the rest saturates"
+    )]
     let number = number.as_i64().or_else(|| number.as_f64().map(|float| float as i64)).unwrap_or(0);
     if number < 0 {
         return Err(Some(format!("{number} is less than minimum value 0")));
@@ -438,9 +459,16 @@ mod tests {
         assert_eq!(filters("_since=1.5"), since(1));
         assert_eq!(filters("_since=null"), vec![]);
         for bad in [
-            "_since=", "_since=abc", "_since=true", "_since=-1", "_since=1&_since=2",
-            "_since=9999999999999999", "last_modified=abc", "in_last_modified=1",
-            "contains_last_modified=1", "like_last_modified=1",
+            "_since=",
+            "_since=abc",
+            "_since=true",
+            "_since=-1",
+            "_since=1&_since=2",
+            "_since=9999999999999999",
+            "last_modified=abc",
+            "in_last_modified=1",
+            "contains_last_modified=1",
+            "like_last_modified=1",
         ] {
             assert!(parse_text(bad).is_err(), "{bad}");
         }

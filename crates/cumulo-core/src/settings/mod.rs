@@ -21,7 +21,7 @@
 //! ```
 
 mod checks;
-mod date;
+pub(crate) mod date;
 mod elsewhere;
 pub mod families;
 mod source;
@@ -65,8 +65,7 @@ settings! {
             paginate_by: Option<usize> = None,
             /// How long the token of a next page can be used when the page was a deletion.
             pagination_token_validity_seconds: u32 = 600,
-            /// Show who has which permissions on an object that was just created or read.
-            /// When false, permissions that come from settings are not written to objects.
+            /// Give whoever creates or changes an object the `write` permission on it.
             explicit_permissions: bool = true,
             /// Check records against the JSON schemas of their collections.
             experimental_collection_schema_validation: bool = false,
@@ -117,6 +116,10 @@ settings! {
         "Limits" {
             /// The most bytes of a request body.
             max_body_bytes: usize = 10 * 1024 * 1024 => 1024..=1_000_000_000,
+            /// The most bytes that large request bodies take together; more of them wait.
+            max_bodies_bytes: usize = 128 * 1024 * 1024 => 1_048_576..=1_000_000_000_000,
+            /// The most open connections; more of them wait.
+            max_connections: usize = 4096 => 1..=1_000_000,
             /// How deep JSON may nest.
             max_json_depth: usize = 64 => 4..=100,
             /// The most bytes of request line and headers.

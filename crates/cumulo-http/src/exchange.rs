@@ -1,0 +1,111 @@
+//! One request and its response.
+
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+
+use bytes::Bytes;
+use cumulo_core::{
+    api::Step,
+    call::Call,
+    cors::Exposed,
+    error::ApiError,
+    reply::Reply,
+    request::Request,
+    store::{self, Access, Store},
+};
+use futures_util::FutureExt;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tracing::{debug, error};
+
+use crate::connection::Service;
+
+/// Answers a request. There is always an answer: a panic becomes a 500.
+pub(crate) async fn answer(
+    service: Arc<Service>,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<Full<Bytes>>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let (method, uri) = (parts.method.clone(), parts.uri.clone());
+    let exchange =
+        AssertUnwindSafe(exchange(&service, parts.method, parts.uri, parts.headers, body));
+    let reply = match exchange.catch_unwind().await {
+        Ok(reply) => reply,
+        Err(_) => {
+            error!(method = %method, path = uri.path(), "the request made the server panic");
+            let error = ApiError::internal(&service.api.settings.error_info_link);
+            service.api.finish(&HeaderMap::new(), Exposed::Common, error.into_reply())
+        }
+    };
+    debug!(
+        target: "request.summary",
+        method = %method,
+        path = uri.path(),
+        querystring = uri.query().unwrap_or(""),
+        code = reply.status.as_u16(),
+        errno = reply.errno,
+        "{method} {} {}", uri.path(), reply.status.as_u16()
+    );
+    Ok(respond(reply))
+}
+
+async fn exchange(
+    service: &Service,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Incoming,
+) -> Reply {
+    let refuse = |error: ApiError, headers: &HeaderMap| {
+        service.api.finish(headers, Exposed::Common, error.into_reply())
+    };
+    let body = match service.bodies.read(body).await {
+        Ok(body) => body,
+        Err(error) => return refuse(error, &headers),
+    };
+    let query = uri.query().unwrap_or("");
+    let echo = headers.clone();
+    match Request::new(method, uri.path(), query, headers, body.bytes) {
+        Ok(request) => match service.api.begin(request) {
+            Step::Done(reply) => *reply,
+            Step::Run(call) => run(service, Arc::from(call)).await,
+        },
+        Err(error) => refuse(error, &echo),
+    }
+}
+
+/// Answers a call in a transaction; in a writing one as soon as it turns out to need that.
+async fn run(service: &Service, call: Arc<Call>) -> Reply {
+    let mut access = call.access();
+    loop {
+        match transact(service, &call, access).await {
+            Ok(reply) => return reply,
+            Err(store::Error::ReadOnly) if access != Access::Write => access = Access::Write,
+            Err(failure) => {
+                error!(
+                    method = %call.request.method,
+                    path = call.request.path,
+                    error = &failure as &dyn std::error::Error,
+                    "the storage failed"
+                );
+                return service.api.failed(&call, failure);
+            }
+        }
+    }
+}
+
+async fn transact(service: &Service, call: &Arc<Call>, access: Access) -> store::Result<Reply> {
+    let (api, call) = (Arc::clone(&service.api), Arc::clone(call));
+    <dyn Store>::transact(&*service.store, access, move |tx| api.answer(&call, tx)).await
+}
+
+fn respond(reply: Reply) -> http::Response<Full<Bytes>> {
+    let mut response = http::Response::new(Full::new(Bytes::from(reply.body)));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    if reply.status == StatusCode::REQUEST_TIMEOUT {
+        let close = http::HeaderValue::from_static("close");
+        response.headers_mut().insert(http::header::CONNECTION, close);
+    }
+    response
+}
