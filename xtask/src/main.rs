@@ -1,2 +1,35 @@
 //! Build and upkeep.
-fn main() {}
+//!
+//! `cargo xtask test` is all of CI; the other commands are its parts, and the benchmark.
+#![expect(clippy::print_stdout, reason = "a command line tool prints")]
+
+mod conformance;
+mod project;
+mod steps;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Build and upkeep", max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// All of CI: lints, tests, documentation, conformance
+    Test,
+    /// Run Kinto's own web tests against the release build
+    Conformance(conformance::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    let tally = match Arguments::parse().task {
+        Task::Test => test::run_everything(),
+        Task::Conformance(arguments) => conformance::run(&arguments)?,
+    };
+    println!("{tally}");
+    std::process::exit(i32::from(tally.failed > 0));
+}

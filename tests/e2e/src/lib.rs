@@ -1,0 +1,12 @@
+//! What we do to the real program, from the outside: it is started as its users start it, and
+//! spoken to over sockets.
+//!
+//! - [`server`]: a server process on a free port, in a folder of its own
+//! - [`http`]: a plain blocking HTTP client, that can also send what no client should
+//!
+//! `cargo xtask` runs the checks built on these.
+
+pub mod http;
+pub mod server;
+
+pub use server::{Program, Server, Storage};

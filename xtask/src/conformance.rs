@@ -1,0 +1,90 @@
+//! `cargo xtask conformance`: Kinto's own web tests, over HTTP. See tests/conformance/README.md.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use crate::project;
+use crate::steps::Tally;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The store of the server
+    #[arg(long, value_enum, default_value_t = Backend::Both)]
+    backend: Backend,
+    /// Only the tests whose id matches
+    #[arg(long, value_name = "REGEX")]
+    select: Option<String>,
+    /// Another build of our program, or the command line of any server, with {ini} and {port}
+    #[arg(long, value_name = "PATH")]
+    server: Option<String>,
+    /// More options for the runner (those of `kinto_suite.py`)
+    #[arg(last = true)]
+    more: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    Memory,
+    Sqlite,
+    Both,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Tally> {
+    let server = match &arguments.server {
+        Some(server) if server.contains("{ini}") => server.clone(),
+        Some(path) => command_line(&fs::canonicalize(path).context("no such server")?),
+        None => command_line(&project::release_build("cumulo")?),
+    };
+    let mut tally = Tally::default();
+    for (backend, name) in [(Backend::Memory, "memory"), (Backend::Sqlite, "sqlite")] {
+        if arguments.backend == backend || arguments.backend == Backend::Both {
+            println!("conformance, {name}");
+            tally += run_suite(name, &server, arguments)?;
+        }
+    }
+    Ok(tally)
+}
+
+/// All tests on one store of the release build.
+pub(crate) fn run_all(backend: Backend) -> Result<Tally> {
+    run(&Arguments { backend, select: None, server: None, more: Vec::new() })
+}
+
+fn command_line(program: &Path) -> String {
+    format!("'{}' start --ini {{ini}} --port {{port}}", program.display())
+}
+
+fn run_suite(backend: &str, server: &str, arguments: &Arguments) -> Result<Tally> {
+    let folder = tempfile::tempdir()?;
+    let report = folder.path().join("report.json");
+    let mut command = Command::new("python3");
+    command.arg(project::root().join("tests/conformance/kinto_suite.py"));
+    command.args(["--server", server, "--backend", backend, "--json"]).arg(&report);
+    if let Some(regex) = &arguments.select {
+        command.args(["--select", regex]);
+    }
+    let status = command.args(&arguments.more).status().context("cannot run python3")?;
+    let Ok(text) = fs::read_to_string(&report) else {
+        bail!("the runner ended with {status} and no report");
+    };
+    read_report(&serde_json::from_str(&text)?)
+}
+
+fn read_report(report: &Value) -> Result<Tally> {
+    let number = |value: &Value| value.as_u64().and_then(|it| usize::try_from(it).ok());
+    let passed = number(&report["passed"]).context("no count in the report")?;
+    let total = number(&report["total"]).context("no count in the report")?;
+    let aside = report["set_aside"].as_object().into_iter().flatten();
+    let mut tally = Tally { passed, failed: total - passed, skipped: 0 };
+    tally.skipped = aside.filter_map(|(_, count)| number(count)).sum();
+    // Errors outside of tests, such as a module that cannot be read.
+    if tally.failed == 0 && report["success"] != true {
+        tally.failed = 1;
+    }
+    Ok(tally)
+}

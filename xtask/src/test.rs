@@ -1,0 +1,55 @@
+//! `cargo xtask test`: all of CI, on a fresh clone too.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::conformance::{self, Backend};
+use crate::project::{self, run, run_and_read};
+use crate::steps::{Steps, Tally};
+
+/// Run every step, whatever comes of the others; those that need the program are left out when it
+/// does not build.
+pub(crate) fn run_everything() -> Tally {
+    let mut steps = Steps::default();
+    steps.run("format", || quiet(cargo(&["fmt", "--all", "--check"])));
+    steps.run("clippy", || {
+        let lint = ["clippy", "--quiet", "--workspace", "--all-targets"];
+        quiet(cargo(&lint).args(["--", "-D", "warnings"]))
+    });
+    steps.run("unit tests", unit_tests);
+    steps.run("documentation", || {
+        let doc = ["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"];
+        quiet(cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    let built =
+        steps.run("release build", || project::release_build("cumulo").map(|_| Tally::default()));
+    if built {
+        steps.run("conformance, memory", || conformance::run_all(Backend::Memory));
+        steps.run("conformance, sqlite", || conformance::run_all(Backend::Sqlite));
+    }
+    steps.finish()
+}
+
+fn unit_tests() -> Result<Tally> {
+    let (success, text) = run_and_read(&mut cargo(&["test", "--quiet", "--workspace"]))?;
+    let mut tally = Tally::default();
+    for line in text.lines().filter(|line| line.starts_with("test result:")) {
+        tally += Tally::read(line);
+    }
+    if !success && tally.failed == 0 {
+        bail!("cargo test failed");
+    }
+    Ok(tally)
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(arguments);
+    command
+}
+
+/// A step that has no tests to count.
+fn quiet(mut command: impl std::borrow::BorrowMut<Command>) -> Result<Tally> {
+    run(command.borrow_mut()).map(|()| Tally::default())
+}
