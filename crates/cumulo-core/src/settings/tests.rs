@@ -243,6 +243,13 @@ fn a_wrong_storage_url_is_not_repeated() {
 }
 
 #[test]
+fn the_end_of_service_is_kept_as_it_was_written() {
+    let settings = settings(&[("kinto.eos", "2069-02-21")]);
+    assert_eq!(settings.eos, Some(Timestamp(3_128_630_400_000)));
+    assert_eq!(settings.eos_text.as_deref(), Some("2069-02-21"));
+}
+
+#[test]
 fn policies_have_classes() {
     let policies = settings(&[
         ("multiauth.policies", "Portier basicauth"),
