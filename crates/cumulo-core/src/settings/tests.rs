@@ -208,7 +208,7 @@ fn backends_are_known_by_two_names() {
         ("storage_backend", "kinto.core.storage.sqlite"),
         ("permission_backend", "sqlite"),
         ("cache_backend", "kinto.core.cache.sqlite"),
-        ("storage_url", "sqlite:////var/lib/my%20data.sqlite"),
+        ("storage_url", "sqlite:////var/lib/my data.sqlite"),
     ]);
     assert_eq!(settings.storage_backend, Engine::Sqlite);
     assert_eq!(settings.sqlite_path().unwrap().to_str(), Some("/var/lib/my data.sqlite"));
