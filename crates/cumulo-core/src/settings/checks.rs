@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
 
 use super::{Engine, PolicyKind, Settings, source::Source};
@@ -75,9 +74,7 @@ impl Settings {
     /// The SQLite file that `storage_url` names.
     pub fn sqlite_path(&self) -> Option<PathBuf> {
         let path = self.storage_url.expose_secret().strip_prefix("sqlite:///")?;
-        if path.is_empty() || path.contains('?') {
-            return None;
-        }
-        Some(percent_decode_str(path).decode_utf8().ok()?.into_owned().into())
+        // Not percent-decoded: neither is it by Python's database library.
+        (!path.is_empty() && !path.contains('?')).then(|| path.into())
     }
 }

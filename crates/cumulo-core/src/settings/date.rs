@@ -1,4 +1,4 @@
-//! Dates as people write them in a settings file.
+//! Dates as people write and read them.
 
 use super::value::{Value, plain};
 use crate::object::Timestamp;
@@ -20,6 +20,23 @@ impl Value for Timestamp {
     fn show(&self) -> String {
         self.to_string()
     }
+}
+
+/// The date and time in UTC, such as `2030-01-31T10:00:00.123`.
+pub fn iso(timestamp: Timestamp) -> String {
+    let (days, millis) = (timestamp.0.div_euclid(86_400_000), timestamp.0.rem_euclid(86_400_000));
+    // Count from March of the year 0, in eras of 400 years.
+    let day = days + 719_468;
+    let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + i64::from(month <= 2);
+    let (seconds, millis) = (millis / 1000, millis % 1000);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}")
 }
 
 /// Days since the epoch of `2030-01-31` (also with slashes).
@@ -137,6 +154,18 @@ mod tests {
     fn a_zone_counts() {
         assert_eq!(millis("1970-01-01T02:00:00+02:00"), Some(0));
         assert_eq!(millis("1970-01-01T00:00:00-0130"), Some(5_400_000));
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        for day in (-800_000..800_000).step_by(997) {
+            let moment = Timestamp(day * 86_400_000 + 45_296_789);
+            let text = iso(moment);
+            if (1..=9999).contains(&text[..4].parse::<i64>().unwrap_or(0)) && text.len() == 23 {
+                assert_eq!(Timestamp::parse(&text), Some(moment), "{text}");
+            }
+        }
+        assert_eq!(iso(Timestamp(951_782_400_001)), "2000-02-29T00:00:00.001");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! - [`table`]: the macro; the table itself is below
 //! - [`value`]: how a text becomes a value
 //! - [`families`]: settings whose names are made of parts
+//! - [`reference()`]: all of them, as a page
 //!
 //! ```
 //! use cumulo_core::settings::Settings;
@@ -24,6 +25,7 @@ mod checks;
 pub(crate) mod date;
 mod elsewhere;
 pub mod families;
+mod reference;
 mod source;
 pub mod table;
 #[cfg(test)]
@@ -39,6 +41,7 @@ use secrecy::SecretString;
 
 pub use self::{
     families::FAMILIES,
+    reference::reference,
     table::Key,
     value::{CacheEngine, Engine, IdGenerator, LogFormat, SqliteDurability},
 };
@@ -65,7 +68,8 @@ settings! {
             paginate_by: Option<usize> = None,
             /// How long the token of a next page can be used when the page was a deletion.
             pagination_token_validity_seconds: u32 = 600,
-            /// Give whoever creates or changes an object the `write` permission on it.
+            /// Give whoever creates or changes an object the permission to write it, and show that
+            /// in its permissions.
             explicit_permissions: bool = true,
             /// Check records against the JSON schemas of their collections.
             experimental_collection_schema_validation: bool = false,
@@ -207,7 +211,22 @@ settings! {
         ]),
         /// Authentication policies in the order in which they are tried.
         auth_policies: Vec<AuthPolicy> = Vec::new(),
+        /// The date of [`Settings::eos`] as it was written.
+        eos_text: Option<String> = None,
+        /// The file that the settings come from, if any; the program fills it in.
+        config_file: Option<ConfigFile> = None,
     }
+}
+
+/// What the root page tells of the settings file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// The path as it was given.
+    pub path: String,
+    /// SHA-256 of its content, in hexadecimal.
+    pub hash: String,
+    /// When it was last changed, such as `2030-01-31T10:00:00.123456`.
+    pub modified: String,
 }
 
 /// One way to authenticate.
@@ -270,7 +289,8 @@ impl Settings {
     /// Types the settings: `pairs` of the file's `[app:main]`, overridden by variables of `env`.
     pub fn load(pairs: &[(String, String)], env: &[(String, String)]) -> Result<Loaded, Mistakes> {
         let mut source = Source::new(pairs, env);
-        let mut settings = Self::read(&mut source);
+        let eos = source.peek::<Option<String>>("eos");
+        let mut settings = Self { eos_text: eos.flatten(), ..Self::read(&mut source) };
         families::read_plugins(&mut settings, &mut source);
         families::read(&mut settings, &mut source);
         checks::run(&mut settings, &mut source);

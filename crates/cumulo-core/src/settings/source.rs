@@ -107,6 +107,11 @@ impl Source {
         default
     }
 
+    /// Reads a value and leaves it, for somebody else to take and to check.
+    pub(super) fn peek<T: Value>(&self, name: &str) -> Option<T> {
+        T::parse(&self.given.get(name)?.value)
+    }
+
     /// Reads the value of a member of a family.
     pub(super) fn parse<T: Value>(&mut self, given: &Given) -> Option<T> {
         let value = T::parse(&given.value);

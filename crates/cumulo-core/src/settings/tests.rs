@@ -208,7 +208,7 @@ fn backends_are_known_by_two_names() {
         ("storage_backend", "kinto.core.storage.sqlite"),
         ("permission_backend", "sqlite"),
         ("cache_backend", "kinto.core.cache.sqlite"),
-        ("storage_url", "sqlite:////var/lib/my%20data.sqlite"),
+        ("storage_url", "sqlite:////var/lib/my data.sqlite"),
     ]);
     assert_eq!(settings.storage_backend, Engine::Sqlite);
     assert_eq!(settings.sqlite_path().unwrap().to_str(), Some("/var/lib/my data.sqlite"));
@@ -240,6 +240,13 @@ fn a_wrong_storage_url_is_not_repeated() {
         settings(&[("storage_url", "sqlite:///a/b.db")]).sqlite_path(),
         Some("a/b.db".into())
     );
+}
+
+#[test]
+fn the_end_of_service_is_kept_as_it_was_written() {
+    let settings = settings(&[("kinto.eos", "2069-02-21")]);
+    assert_eq!(settings.eos, Some(Timestamp(3_128_630_400_000)));
+    assert_eq!(settings.eos_text.as_deref(), Some("2069-02-21"));
 }
 
 #[test]
