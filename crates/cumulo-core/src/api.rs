@@ -40,8 +40,6 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     /// What `__version__` tells; `None` if there is no such file.
     pub version: Option<Vec<u8>>,
-    /// Where the configuration comes from, for the root view; `null` if there is no file.
-    pub config: serde_json::Value,
     /// First segment of every path, such as `v1`.
     prefix: String,
 }
@@ -67,7 +65,6 @@ impl Api {
             schemas: Schemas::default(),
             tokens: SingleUse::default(),
             version: None,
-            config: serde_json::Value::Null,
             prefix: format!("v{major}"),
             settings,
             plugins,

@@ -16,7 +16,7 @@ pub(crate) fn get(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Re
         "http_api_version": settings.http_api_version,
         "project_docs": settings.project_docs,
         "url": format!("{}/{}/", api.origin(&call.request), api.prefix()),
-        "config": api.config,
+        "config": config_file(api),
         "settings": {
             "batch_max_requests": settings.batch_max_requests,
             "readonly": settings.readonly,
@@ -24,8 +24,8 @@ pub(crate) fn get(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Re
         },
         "capabilities": capabilities(api),
     });
-    if let Some(eos) = settings.eos {
-        body["eos"] = crate::settings::date::iso(eos).into();
+    if let Some(eos) = &settings.eos_text {
+        body["eos"] = eos.as_str().into();
     }
     if let Some(user) = &call.user {
         body["user"] = describe_user(api, user, tx)?;
@@ -36,6 +36,14 @@ pub(crate) fn get(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Re
         caching.apply(&mut reply.headers, api.clock.now());
     }
     Ok(reply)
+}
+
+/// What the root view tells of the settings file.
+fn config_file(api: &Api) -> Value {
+    api.settings.config_file.as_ref().map_or(
+        Value::Null,
+        |file| json!({"path": file.path, "hash": file.hash, "modified": file.modified}),
+    )
 }
 
 fn describe_user(api: &Api, user: &str, tx: &mut dyn Transaction) -> Result<Value> {

@@ -22,7 +22,7 @@
 //! ```
 
 mod checks;
-pub(crate) mod date;
+pub mod date;
 mod elsewhere;
 pub mod families;
 mod reference;
