@@ -2,9 +2,10 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     net::TcpListener,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 fn cumulo(folder: &Path, args: &[&str]) -> Output {
@@ -58,6 +59,29 @@ fn a_port_in_use_is_an_error() {
     let output = cumulo(folder.path(), &["--port", &port]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("already in use"), "{}", stderr(&output));
+}
+
+#[cfg(unix)]
+#[test]
+fn it_says_where_it_listens_and_stops_when_told_to() {
+    for signal in ["-TERM", "-INT"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut service = Command::new(env!("CARGO_BIN_EXE_cumulo"))
+            .args(["--port", "0"])
+            .current_dir(folder.path())
+            .env_clear()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(service.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("Cumulo listens on http://127.0.0.1:"), "{line}");
+        assert!(!line.contains(":0/"), "{line}");
+        let pid = service.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        assert!(service.wait().unwrap().success(), "{signal}");
+    }
 }
 
 #[test]
