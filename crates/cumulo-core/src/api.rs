@@ -14,7 +14,7 @@ use crate::{
     endpoint,
     error::{ApiError, Errno, Result},
     paging::SingleUse,
-    params::body::parse_json,
+    params::json,
     plugin::Plugin,
     reply::{Reply, ascii},
     request::{PATH, Request},
@@ -88,6 +88,8 @@ impl Api {
         let scheme = self.settings.http_scheme.as_deref().unwrap_or("http");
         let host = self.settings.http_host.as_deref();
         let host = host.or_else(|| request.header(header::HOST)).unwrap_or("localhost");
+        let default_port = if scheme == "https" { ":443" } else { ":80" };
+        let host = host.strip_suffix(default_port).unwrap_or(host);
         format!("{scheme}://{host}")
     }
 
@@ -126,7 +128,7 @@ impl Api {
             return Err(self.elsewhere(&request));
         };
         let user = authenticate(&self.settings, &request.headers);
-        let body = parse_json(&request.body, self.settings.max_json_depth);
+        let body = json::parse(&request.body, self.settings.max_json_depth);
         Ok(Call { request, endpoint, user, body })
     }
 
@@ -150,8 +152,9 @@ impl Api {
             "/permissions" if self.settings.experimental_permissions_endpoint => {
                 Some(Endpoint::Permissions)
             }
+            "/__user_data__" => Some(Endpoint::UserData(String::new())),
             _ => match path.strip_prefix("/__user_data__/") {
-                Some(principal) if !principal.is_empty() && !principal.contains('/') => {
+                Some(principal) if !principal.is_empty() && !principal.ends_with('/') => {
                     Some(Endpoint::UserData(principal.to_owned()))
                 }
                 Some(_) => None,
@@ -166,7 +169,8 @@ impl Api {
         let first = path.trim_start_matches('/').split('/').next().unwrap_or("");
         let versioned =
             first.starts_with('v') && first[1..].starts_with(|c: char| c.is_ascii_digit());
-        if !versioned && self.settings.version_prefix_redirect_enabled {
+        let redirectable = !path.contains(char::is_control);
+        if !versioned && redirectable && self.settings.version_prefix_redirect_enabled {
             if request.method == Method::OPTIONS {
                 return Reply::empty(StatusCode::OK);
             }
@@ -183,7 +187,7 @@ impl Api {
                 .with_message("The requested API version is not available on this server.")
                 .into_reply();
         }
-        if self.settings.trailing_slash_redirect_enabled {
+        if redirectable && self.settings.trailing_slash_redirect_enabled {
             let ttl = self.settings.trailing_slash_redirect_ttl_seconds;
             if path == root {
                 return self.redirect(request, &format!("{root}/"), ttl);
@@ -226,6 +230,7 @@ impl Api {
             | Endpoint::Contribute => vec!["GET", "HEAD"],
             Endpoint::Permissions => vec!["HEAD", "GET"],
             Endpoint::Batch => vec!["POST"],
+            Endpoint::UserData(principal) if principal.is_empty() => vec![],
             Endpoint::UserData(_) => vec!["DELETE"],
             Endpoint::Plugin(_) => vec![],
             Endpoint::Resource(target) => {
@@ -286,7 +291,8 @@ impl Api {
                 None => (Outcome::Rollback, error.into_reply()),
             },
         };
-        Ok((outcome, self.finish(&call.request.headers, call.exposed(), reply)))
+        let exposed = reply.exposed.unwrap_or_else(|| call.exposed());
+        Ok((outcome, self.finish(&call.request.headers, exposed, reply)))
     }
 
     /// Answers a call. Batch and plugins answer their own calls with this.

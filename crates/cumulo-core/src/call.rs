@@ -28,7 +28,7 @@ pub enum Endpoint {
     Batch,
     /// What the user may do.
     Permissions,
-    /// Removal of all that a principal owns.
+    /// Removal of all that a principal owns; without a principal, nothing.
     UserData(String),
     /// A list or an object.
     Resource(Target),

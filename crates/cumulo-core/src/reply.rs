@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::object::Timestamp;
+use crate::{cors::Exposed, object::Timestamp};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -18,12 +18,20 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// The error number, for the log; 0 if there is none.
     pub errno: u16,
+    /// Which headers scripts may read, if the request's path does not tell.
+    pub exposed: Option<Exposed>,
 }
 
 impl Reply {
     /// An answer without a body.
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::with_capacity(16), body: Vec::new(), errno: 0 }
+        Self {
+            status,
+            headers: HeaderMap::with_capacity(16),
+            body: Vec::new(),
+            errno: 0,
+            exposed: None,
+        }
     }
 
     /// An answer whose body is `value`.

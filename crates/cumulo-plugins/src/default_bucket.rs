@@ -36,7 +36,9 @@ impl Plugin for DefaultBucket {
     }
 
     fn claims(&self, path: &str) -> bool {
-        path.strip_prefix(ALIAS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        // Paths that end with a slash are redirected like others.
+        let rest = path.strip_prefix(ALIAS).filter(|rest| !rest.ends_with('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     fn answer(&self, api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
@@ -52,7 +54,9 @@ impl Plugin for DefaultBucket {
         create_parents(api, call, &bucket, subpath, tx)?;
         let real = real_call(api, call, &bucket, subpath)?;
         // What was created stays, whatever the answer: the next request needs it too.
-        api.dispatch_nested(&real, tx)
+        let mut reply = api.dispatch_nested(&real, tx)?;
+        reply.exposed = Some(real.exposed());
+        Ok(reply)
     }
 
     fn describe_user(&self, api: &Api, user: &str, description: &mut Map<String, Value>) {

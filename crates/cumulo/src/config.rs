@@ -20,6 +20,7 @@ const SQLITE_FILE: &str = "cumulo.sqlite";
 /// and a password, kept in one file.
 const UNCONFIGURED: &[(&str, &str)] = &[
     ("project_name", "Cumulo"),
+    ("project_version", env!("CARGO_PKG_VERSION")),
     ("storage_backend", "sqlite"),
     ("multiauth.policies", "basicauth"),
     ("includes", "default_bucket"),

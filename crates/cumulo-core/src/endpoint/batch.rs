@@ -231,7 +231,8 @@ fn dispatch(api: &Api, request: Request, tx: &mut dyn Transaction) -> Result<Rep
         Err(reply) => return Ok(api.finish(&headers, crate::cors::Exposed::Common, reply)),
     };
     let reply = api.dispatch_nested(&call, tx)?;
-    Ok(api.finish(&headers, call.exposed(), reply))
+    let exposed = reply.exposed.unwrap_or_else(|| call.exposed());
+    Ok(api.finish(&headers, exposed, reply))
 }
 
 fn build_request(api: &Api, inherited: &HeaderMap, item: Item) -> Result<Request> {

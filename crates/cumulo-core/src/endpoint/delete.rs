@@ -17,7 +17,7 @@ use crate::{
 use super::{
     effects,
     list::{self, NEXT_PAGE},
-    resource::{Context, precondition_failed},
+    resource::{Context, precondition_failed, require_holder},
 };
 
 pub(super) fn delete_object(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Result<Reply> {
@@ -63,7 +63,7 @@ fn requested_timestamp(cx: &Context<'_>, problems: &mut Vec<Invalid>) -> Option<
 
 pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
     let visible = cx.authorizer().visible(cx.target, "write", tx)?;
-    cx.require_parents(tx)?;
+    require_holder(cx.target, tx)?;
     let mut problems = Vec::new();
     let preconditions = cx.common(&mut problems);
     let params = list::parameters(cx, problems)?;

@@ -12,7 +12,7 @@ use crate::{
     store::Transaction,
 };
 
-use super::resource::{Context, not_modified};
+use super::resource::{Context, not_modified, require_holder};
 
 pub(super) fn get(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Result<Reply> {
     let entry = tx.get(&cx.target.list, id)?;
@@ -21,7 +21,7 @@ pub(super) fn get(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Resul
     let mut problems = Vec::new();
     let preconditions = cx.common(&mut problems);
     if entry.is_none() {
-        cx.require_parents(tx)?;
+        require_holder(cx.target, tx)?;
     }
     if !problems.is_empty() {
         return Err(ApiError::invalid(problems));

@@ -12,7 +12,7 @@ pub(crate) fn get(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Re
     let settings = &api.settings;
     let mut body = json!({
         "project_name": settings.project_name,
-        "project_version": settings.project_version.as_deref().unwrap_or(env!("CARGO_PKG_VERSION")),
+        "project_version": settings.project_version,
         "http_api_version": settings.http_api_version,
         "project_docs": settings.project_docs,
         "url": format!("{}/{}/", api.origin(&call.request), api.prefix()),
@@ -67,7 +67,7 @@ fn capabilities(api: &Api) -> Map<String, Value> {
         add(
             "basicauth",
             "Very basic authentication sessions. Not for production use.",
-            "https://kinto.readthedocs.io/en/stable/api/1.x/authentication.html",
+            "http://kinto.readthedocs.io/en/stable/api/1.x/authentication.html",
         );
     }
     if settings.experimental_permissions_endpoint {

@@ -16,7 +16,7 @@ use crate::{
     store::Transaction,
 };
 
-use super::resource::{Context, not_modified, precondition_failed};
+use super::resource::{Context, not_modified, precondition_failed, require_holder};
 
 /// Where the rest of a list is.
 pub(super) const NEXT_PAGE: &str = "next-page";
@@ -77,7 +77,7 @@ enum Prepared {
 
 fn prepare(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Prepared> {
     let visible = cx.authorizer().visible(cx.target, "read", tx)?;
-    cx.require_parents(tx)?;
+    require_holder(cx.target, tx)?;
     let mut problems = Vec::new();
     let preconditions = cx.common(&mut problems);
     let mut params = parameters(cx, problems)?;

@@ -31,14 +31,16 @@ pub(super) struct Context<'a> {
 /// Answers a request to a list or an object.
 pub fn answer(api: &Api, call: &Call, target: &Target, tx: &mut dyn Transaction) -> Result<Reply> {
     let method = &call.request.method;
+    require_valid_parents(api, target)?;
     if !call.request.is_safe() {
-        require_parents(api, target, tx)?;
+        if target.resource.name == "record" {
+            require_holder(target, tx)?;
+        }
         check_posted_id(api, call, target)?;
     }
     require_json_accepted(&call.request.headers)?;
-    let has_body = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
     let content_type =
-        if has_body { ContentType::parse(&call.request)? } else { ContentType::Json };
+        if has_body(method) { ContentType::parse(&call.request)? } else { ContentType::Json };
     let principals = authorization::principals(call.user.as_deref(), tx)?;
     let cx = Context { api, call, target, content_type, principals };
     match (&target.id, method) {
@@ -53,15 +55,19 @@ pub fn answer(api: &Api, call: &Call, target: &Target, tx: &mut dyn Transaction)
     }
 }
 
-/// Refuses lists under parents that are not there. Only the parents of records are looked up:
-/// who may not see a bucket does not learn whether it is there.
-fn require_parents(api: &Api, target: &Target, tx: &mut dyn Transaction) -> Result<()> {
+/// Whether the body of such a request means something.
+fn has_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+/// Refuses lists under parents that can't be there because of their ids.
+fn require_valid_parents(api: &Api, target: &Target) -> Result<()> {
     for ancestor in &target.ancestors {
         if !api.ids(ancestor.resource).accepts(&ancestor.id) {
             return Err(ApiError::parent_not_found(ancestor.resource.name, &ancestor.id));
         }
     }
-    if target.resource.name == "record" { require_holder(target, tx) } else { Ok(()) }
+    Ok(())
 }
 
 /// Refuses if what directly holds the list is not there.
@@ -103,12 +109,6 @@ impl Context<'_> {
         self.target.resource
     }
 
-    /// Checks the parents of a list that is read; after the permission, unlike for writes.
-    pub(super) fn require_parents(&self, tx: &mut dyn Transaction) -> Result<()> {
-        require_parents(self.api, self.target, tx)?;
-        require_holder(self.target, tx)
-    }
-
     /// Refuses an id in the path that no object can have.
     pub(super) fn check_id(&self, id: &str) -> Result<()> {
         if self.api.ids(self.resource()).accepts(id) { Ok(()) } else { Err(invalid_id()) }
@@ -119,7 +119,12 @@ impl Context<'_> {
     pub(super) fn common(&self, problems: &mut Vec<Invalid>) -> Preconditions {
         let headers = &self.call.request.headers;
         problems.extend(cors::problem(&self.api.settings, headers));
-        problems.extend(self.call.body.as_ref().err().cloned());
+        if let Err(problem) = &self.call.body {
+            problems.push(problem.clone());
+            if has_body(&self.call.request.method) {
+                problems.push(Invalid::new(Location::Body, "", "Required"));
+            }
+        }
         Preconditions::parse(headers, problems)
     }
 

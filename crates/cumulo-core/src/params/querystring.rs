@@ -368,17 +368,7 @@ fn pattern(text: &str) -> String {
 }
 
 fn has_nul(text: &str) -> bool {
-    fn holds_nul(value: &Value) -> bool {
-        match value {
-            Value::String(text) => text.contains('\0'),
-            Value::Array(items) => items.iter().any(holds_nul),
-            Value::Object(map) => {
-                map.iter().any(|(name, value)| name.contains('\0') || holds_nul(value))
-            }
-            _ => false,
-        }
-    }
-    text.contains('\0') || (text.contains("\\u0000") && holds_nul(&native(text)))
+    text.contains('\0') || (text.contains("\\u0000") && super::json::holds_nul(&native(text)))
 }
 
 /// Milliseconds from `12`, `"12"` or `12.5`; null is nothing. At most a day in the future.

@@ -158,8 +158,9 @@ settings! {
         "Project" {
             /// The name of the service in its root page.
             project_name: String = "kinto".into(),
-            /// The version of the service in its root page. Nothing: that of the program.
-            project_version: Option<String> = None,
+            /// The version of the service in its root page, where clients look for what a server
+            /// can do: the release of Kinto whose protocol this program speaks.
+            project_version: String = "26.5.0".into(),
             /// Where clients find documentation.
             project_docs: String = "https://kinto.readthedocs.io/".into(),
             /// Where clients report errors; part of every error response.
