@@ -3,8 +3,11 @@
 //! `cargo xtask test` is all of CI; the other commands are its parts, and the benchmark.
 #![expect(clippy::print_stdout, reason = "a command line tool prints")]
 
+mod clients;
 mod conformance;
+mod packages;
 mod project;
+mod server;
 mod steps;
 mod test;
 
@@ -23,12 +26,15 @@ enum Task {
     Test,
     /// Run Kinto's own web tests against the release build
     Conformance(conformance::Arguments),
+    /// Run kinto-http.py and kinto.js against the release build
+    Clients(server::ServerArguments),
 }
 
 fn main() -> anyhow::Result<()> {
     let tally = match Arguments::parse().task {
         Task::Test => test::run_everything(),
         Task::Conformance(arguments) => conformance::run(&arguments)?,
+        Task::Clients(arguments) => clients::run(&arguments)?,
     };
     println!("{tally}");
     std::process::exit(i32::from(tally.failed > 0));

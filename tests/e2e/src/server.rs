@@ -146,7 +146,7 @@ impl Server {
         Ok(())
     }
 
-    /// SIGTERM; fails if the server does not stop in time or says that it stopped in trouble.
+    /// SIGTERM; fails if the server does not stop in time.
     pub fn stop(mut self) -> Result<()> {
         let id = self.id().to_string();
         Command::new("kill").args(["-TERM", &id]).status().context("cannot run kill")?;
