@@ -5,6 +5,7 @@
 
 mod clients;
 mod conformance;
+mod crash;
 mod packages;
 mod project;
 mod server;
@@ -28,6 +29,8 @@ enum Task {
     Conformance(conformance::Arguments),
     /// Run kinto-http.py and kinto.js against the release build
     Clients(server::ServerArguments),
+    /// Kill the release build while clients write, and check what it has kept
+    Crash(crash::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -35,6 +38,7 @@ fn main() -> anyhow::Result<()> {
         Task::Test => test::run_everything(),
         Task::Conformance(arguments) => conformance::run(&arguments)?,
         Task::Clients(arguments) => clients::run(&arguments)?,
+        Task::Crash(arguments) => crash::run(&arguments)?,
     };
     println!("{tally}");
     std::process::exit(i32::from(tally.failed > 0));

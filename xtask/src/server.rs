@@ -1,5 +1,6 @@
 //! The server that a task talks to: our release build, unless told otherwise.
 
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -17,6 +18,9 @@ pub(crate) struct ServerArguments {
     /// Where it keeps its objects
     #[arg(long, value_enum, default_value_t)]
     pub(crate) store: Store,
+    /// A `PostgreSQL` database, instead of the store
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -47,10 +51,18 @@ impl ServerArguments {
         Ok((folder, server))
     }
 
-    fn storage(&self, folder: &Path) -> Storage {
+    pub(crate) fn storage(&self, folder: &Path) -> Storage {
+        if let Some(url) = &self.database {
+            return Storage::Postgresql(url.clone());
+        }
         match self.store {
             Store::Memory => Storage::Memory,
             Store::Sqlite => Storage::Sqlite(folder.join("cumulo.sqlite")),
         }
     }
+}
+
+/// A new beginning of randomness.
+pub(crate) fn seed() -> u64 {
+    RandomState::new().hash_one(())
 }

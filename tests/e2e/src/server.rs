@@ -195,6 +195,18 @@ impl Drop for Server {
     }
 }
 
+/// `SQLite`'s own check of a file that no server uses.
+pub fn check_file(file: &Path) -> Result<()> {
+    let script = "import sqlite3, sys; \
+        print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchall())";
+    let output = Command::new("python3").args(["-c", script]).arg(file).output()?;
+    let answer = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if answer != "[('ok',)]" {
+        bail!("{} is damaged: {answer}{}", file.display(), String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
