@@ -6,6 +6,7 @@
 mod clients;
 mod conformance;
 mod crash;
+mod disk;
 mod packages;
 mod project;
 mod server;
@@ -31,6 +32,8 @@ enum Task {
     Clients(server::ServerArguments),
     /// Kill the release build while clients write, and check what it has kept
     Crash(crash::Arguments),
+    /// Fill the disk of the release build, and make its file read-only
+    Disk(disk::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -39,6 +42,7 @@ fn main() -> anyhow::Result<()> {
         Task::Conformance(arguments) => conformance::run(&arguments)?,
         Task::Clients(arguments) => clients::run(&arguments)?,
         Task::Crash(arguments) => crash::run(&arguments)?,
+        Task::Disk(arguments) => disk::run(&arguments)?,
     };
     println!("{tally}");
     std::process::exit(i32::from(tally.failed > 0));
