@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
+use crate::packages;
 use crate::project;
 use crate::steps::Tally;
 
@@ -62,6 +63,7 @@ fn command_line(program: &Path) -> String {
 fn run_suite(backend: &str, server: &str, arguments: &Arguments) -> Result<Tally> {
     let folder = tempfile::tempdir()?;
     let report = folder.path().join("report.json");
+    packages::need("python3", &["python3", "python3-venv"])?;
     let mut command = Command::new("python3");
     command.arg(project::root().join("tests/conformance/kinto_suite.py"));
     command.args(["--server", server, "--backend", backend, "--json"]).arg(&report);

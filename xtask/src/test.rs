@@ -4,8 +4,10 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::clients;
 use crate::conformance::{self, Backend};
 use crate::project::{self, run, run_and_read};
+use crate::server::ServerArguments;
 use crate::steps::{Steps, Tally};
 
 /// Run every step, whatever comes of the others; those that need the program are left out when it
@@ -27,6 +29,7 @@ pub(crate) fn run_everything() -> Tally {
     if built {
         steps.run("conformance, memory", || conformance::run_all(Backend::Memory));
         steps.run("conformance, sqlite", || conformance::run_all(Backend::Sqlite));
+        steps.run("clients", || clients::run(&ServerArguments::default()));
     }
     steps.finish()
 }

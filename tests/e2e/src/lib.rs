@@ -3,10 +3,14 @@
 //!
 //! - [`server`]: a server process on a free port, in a folder of its own
 //! - [`http`]: a plain blocking HTTP client, that can also send what no client should
+//! - [`crash`]: what was acknowledged survives SIGKILL
+//! - [`disk`]: a full disk is no disaster
 //!
 //! `cargo xtask` runs the checks built on these.
 
+pub mod crash;
+pub mod disk;
 pub mod http;
 pub mod server;
 
-pub use server::{Program, Server, Storage};
+pub use server::{Program, Server, Storage, check_file};

@@ -1,0 +1,95 @@
+//! Packages that the checks need: installed once into a cache folder, by name and pinned version.
+
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::project;
+
+/// A virtual environment with the packages of a requirements file: the folder of its programs.
+pub(crate) fn python(requirements: &Path) -> Result<PathBuf> {
+    need("python3", &["python3", "python3-venv"])?;
+    let version = output(Command::new("python3").arg("--version"))?;
+    let key = [version, fs::read_to_string(requirements)?];
+    let folder = once("python", &key, |folder| {
+        project::run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+        let mut pip = Command::new(folder.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+        project::run(pip.arg(requirements))
+    })?;
+    Ok(folder.join("bin"))
+}
+
+/// The packages of a `package-lock.json`: the path of `node_modules`.
+pub(crate) fn node(lock: &Path) -> Result<PathBuf> {
+    need("node", &["nodejs"])?;
+    need("npm", &["npm"])?;
+    let version = output(Command::new("node").arg("--version"))?;
+    let key = [version, fs::read_to_string(lock)?];
+    let folder = once("node", &key, |folder| {
+        fs::create_dir_all(folder)?;
+        for name in ["package.json", "package-lock.json"] {
+            fs::copy(lock.with_file_name(name), folder.join(name))?;
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]);
+        project::run(npm.current_dir(folder))
+    })?;
+    Ok(folder.join("node_modules"))
+}
+
+/// A program that must be there. As root on Debian, its packages are installed if it is not.
+pub(crate) fn need(program: &str, packages: &[&str]) -> Result<()> {
+    if exists(program) {
+        return Ok(());
+    }
+    if !is_root()? || !exists("apt-get") {
+        bail!("{program} is not installed (Debian: {})", packages.join(" "));
+    }
+    println!("installing {}", packages.join(" "));
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
+        command
+    };
+    project::run(apt().args(["update", "-qq"]))?;
+    project::run(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages))
+}
+
+/// Whether we may mount, change users and install packages.
+pub(crate) fn is_root() -> Result<bool> {
+    Ok(output(Command::new("id").arg("-u"))?.trim() == "0")
+}
+
+fn exists(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A folder of the cache, made once per key: clones that run at the same time wait for each other.
+fn once(kind: &str, key: &[String], make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    let name = format!("{kind}-{:016x}", hasher.finish());
+    let folder = project::cache()?.join(&name);
+    let lock = File::create(folder.with_extension("lock"))?;
+    lock.lock()?;
+    let ready = folder.with_extension("ready");
+    if !ready.exists() {
+        println!("installing packages into {}", folder.display());
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        make(&folder)?;
+        File::create(ready)?;
+    }
+    Ok(folder)
+}
