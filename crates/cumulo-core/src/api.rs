@@ -343,6 +343,10 @@ impl Api {
 
     /// The answer to a call whose transaction failed for good.
     pub fn failed(&self, call: &Call, error: store::Error) -> Reply {
+        if call.endpoint == Endpoint::Heartbeat {
+            let reply = endpoint::heartbeat::reply(false);
+            return self.finish(&call.request.headers, call.exposed(), reply);
+        }
         let mut error = ApiError::from(error);
         if error.errno == Errno::Undefined {
             error.info = Some(self.settings.error_info_link.clone());

@@ -27,6 +27,10 @@ use crate::{
     config::Env,
 };
 
+/// Answers are many small allocations on few threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let command = Args::parse().command();
     match run(command, &Env::of_process()) {
