@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::{body::BodyReader, exchange};
+use crate::{body::BodyReader, exchange, refusal::Refusing};
 
 /// What answers requests.
 pub struct Service {
@@ -93,7 +93,8 @@ fn spawn(
         .half_close(true);
     let service = Arc::clone(service);
     let answer = service_fn(move |request| exchange::answer(Arc::clone(&service), request));
-    let connection = draining.watch(http.serve_connection(TokioIo::new(stream), answer));
+    let connection =
+        draining.watch(http.serve_connection(TokioIo::new(Refusing::new(stream)), answer));
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             debug!(%error, "a connection ended early");

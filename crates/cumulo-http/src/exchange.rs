@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
-use crate::connection::Service;
+use crate::{connection::Service, refusal};
 
 /// Answers a request. There is always an answer: a panic becomes a 500.
 pub(crate) async fn answer(
@@ -60,6 +60,9 @@ async fn exchange(
     let refuse = |error: ApiError, headers: &HeaderMap| {
         service.api.finish(headers, Exposed::Common, error.into_reply())
     };
+    if head_size(&uri, &headers) > service.api.settings.max_header_bytes {
+        return refuse(refusal::too_large(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), &headers);
+    }
     let body = match service.bodies.read(body).await {
         Ok(body) => body,
         Err(error) => return refuse(error, &headers),
@@ -75,12 +78,20 @@ async fn exchange(
     }
 }
 
+/// Bytes of the URL and the headers. While reading, hyper only bounds them roughly.
+fn head_size(uri: &Uri, headers: &HeaderMap) -> usize {
+    let target = uri.path().len() + uri.query().map_or(0, str::len);
+    target + headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
+}
+
 /// Answers a call in a transaction; in a writing one as soon as it turns out to need that.
 async fn run(service: &Service, call: Arc<Call>) -> Reply {
     let mut access = call.access();
     loop {
         let result = match call.endpoint {
-            Endpoint::Heartbeat => within_heartbeat(service, transact(service, &call, access)).await,
+            Endpoint::Heartbeat => {
+                within_heartbeat(service, transact(service, &call, access)).await
+            }
             _ => transact(service, &call, access).await,
         };
         match result {

@@ -7,9 +7,11 @@
 //! - `connection`: accepting, timeouts, draining
 //! - `exchange`: one request and its response
 //! - `body`: reading a request's body within bounds
+//! - `refusal`: what is said to what is not HTTP
 
 mod body;
 mod connection;
 mod exchange;
+mod refusal;
 
 pub use connection::{Service, serve};
