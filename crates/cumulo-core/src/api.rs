@@ -1,6 +1,6 @@
 //! From a request to its answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
@@ -129,7 +129,7 @@ impl Api {
         };
         let user = authenticate(&self.settings, &request.headers);
         let body = json::parse(&request.body, self.settings.max_json_depth);
-        Ok(Call { request, endpoint, user, body })
+        Ok(Call { request, endpoint, user, body, redeemed: OnceLock::new() })
     }
 
     fn is_gone(&self) -> bool {

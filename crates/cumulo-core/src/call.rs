@@ -1,5 +1,7 @@
 //! A request that has been read: where it leads, who sends it, what its body says.
 
+use std::sync::OnceLock;
+
 use http::Method;
 use serde_json::Value;
 
@@ -47,6 +49,9 @@ pub struct Call {
     pub user: Option<String>,
     /// The parsed body, or what is wrong with it; an empty body is an empty object.
     pub body: std::result::Result<Value, Invalid>,
+    /// Whether the request's single-use token was good: a transaction that is tried again does not
+    /// use it twice.
+    pub redeemed: OnceLock<bool>,
 }
 
 impl Call {

@@ -89,7 +89,8 @@ fn real_call(api: &Api, call: &Call, bucket: &str, subpath: &str) -> Result<Call
     let body = call.body.clone().map(|body| with_real_id(body, subpath, bucket));
     let target = Target::parse(&format!("/buckets/{bucket}{subpath}"));
     let target = target.ok_or_else(ApiError::url_not_found)?;
-    Ok(Call { request, endpoint: Endpoint::Resource(target), user: call.user.clone(), body })
+    let endpoint = Endpoint::Resource(target);
+    Ok(Call { request, endpoint, user: call.user.clone(), body, redeemed: call.redeemed.clone() })
 }
 
 /// A bucket that is written under its alias may call itself by it.

@@ -81,7 +81,10 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
     let now = cx.api.clock.now();
     if let Some(token) = &params.token {
         let token = Token::decode(token, &params)?;
-        cx.api.tokens.redeem(&token.nonce, now)?;
+        if !cx.call.redeemed.get_or_init(|| cx.api.tokens.redeem(&token.nonce, now)) {
+            let problem = "_token was already used or has expired.";
+            return Err(Invalid::unnamed(Location::Querystring, problem).into());
+        }
         query.page = token.page(&params);
     }
     let mut objects = tx.collect(&cx.target.list, &query)?;

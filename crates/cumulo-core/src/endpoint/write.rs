@@ -114,6 +114,10 @@ impl Context<'_> {
         tx: &mut dyn Transaction,
     ) -> Result<Object> {
         let requested = Self::requested_timestamp(&data, existing.map(|entry| &entry.object))?;
+        if requested.is_some() {
+            // A list begins in the present, even if its first object is from the past.
+            tx.timestamp(&self.target.list)?;
+        }
         data.insert("id".to_owned(), id.into());
         effects::validate(self, &mut data, tx)?;
         let text = render::to_data(&data);
