@@ -1,7 +1,7 @@
 //! The stores of Cumulo: places that keep objects, behind the one [`Store`] trait.
 //!
-//! - [`Memory`]: everything in memory, for tests, trials and caches that may be lost
-
+//! - [`Memory`]: everything in memory, for tests and trials
+//! - [`Sqlite`]: one durable file, one process, many requests per commit
 //!
 //! Both keep the same laws; `tests/contract` states them as one suite that runs on each. Stores
 //! are used through [`Store::submit`] or `<dyn Store>::transact`:
@@ -29,7 +29,11 @@
 //! [`Store::submit`]: cumulo_core::store::Store::submit
 
 mod bounds;
+mod error;
 mod memory;
 mod run;
+mod sqlite;
 
+pub use error::{Error, Result};
 pub use memory::Memory;
+pub use sqlite::{Durability, Migration, Options, Sqlite};

@@ -17,7 +17,7 @@ mod transactions;
 
 use std::sync::Arc;
 
-use cumulo_store::Memory;
+use cumulo_store::{Durability, Memory, Options, Sqlite};
 
 /// Expands to one test per case for the store that `$open` makes from a clock; what it returns
 /// beside the store lives as long as the test.
@@ -126,3 +126,10 @@ macro_rules! store_contract {
 }
 
 store_contract!(memory, |clock| (Arc::new(Memory::new(clock)), Box::new(())));
+
+store_contract!(sqlite, |clock| {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { durability: Durability::Off, ..Options::default() };
+    let store = Sqlite::open(&dir.path().join("cumulo.db"), options, clock).unwrap();
+    (Arc::new(store), Box::new(dir))
+});
