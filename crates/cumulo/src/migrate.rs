@@ -22,8 +22,14 @@ pub(crate) fn run(args: &args::Migrate, env: &Env) -> anyhow::Result<()> {
         }
         Some(file) if args.dry_run => format!("{} would be created.", file.display()),
         Some(file) => {
-            wiring::migrate(&config)?;
-            format!("{} has the schema of this version.", file.display())
+            let migration = wiring::migrate(file)?;
+            match migration.from {
+                0 => format!("{} was created with schema {}.", file.display(), migration.to),
+                from if from == migration.to => {
+                    format!("{} has schema {from} already.", file.display())
+                }
+                from => format!("{} went from schema {from} to {}.", file.display(), migration.to),
+            }
         }
     };
     if args.common.quiet { Ok(()) } else { say(&done) }

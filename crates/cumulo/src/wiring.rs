@@ -1,15 +1,16 @@
 //! The composition root: the only place that names concrete stores and plugins.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{net::TcpListener, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use cumulo_core::{
     api::Api,
     clock::{Clock, SystemClock},
+    settings::SqliteDurability,
     store::Store,
 };
 use cumulo_http::Service;
-use cumulo_store::Memory;
+use cumulo_store::{Durability, Memory, Migration, Options, Sqlite};
 
 use crate::config::Config;
 
@@ -31,11 +32,28 @@ pub(crate) async fn serve(
 }
 
 fn open(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Store>> {
-    let _ = config;
-    Ok(Arc::new(Memory::new(Arc::clone(clock))))
+    let clock = Arc::clone(clock);
+    Ok(match &config.sqlite_file {
+        Some(file) => Arc::new(Sqlite::open(file, sqlite_options(config), clock)?),
+        None => Arc::new(Memory::new(clock)),
+    })
 }
 
-/// Opens the storage, which brings it to the schema of this version, and closes it.
-pub(crate) fn migrate(_config: &Config) -> anyhow::Result<()> {
-    anyhow::bail!("the SQLite storage is not part of the program yet")
+fn sqlite_options(config: &Config) -> Options {
+    let settings = &config.settings;
+    Options {
+        durability: match settings.sqlite_durability {
+            SqliteDurability::Full => Durability::Full,
+            SqliteDurability::Normal => Durability::Normal,
+            SqliteDurability::Off => Durability::Off,
+        },
+        readers: settings.sqlite_readers,
+        auto_index: settings.sqlite_auto_index,
+        ..Options::default()
+    }
+}
+
+/// Brings the file of the SQLite storage to the schema of this version.
+pub(crate) fn migrate(file: &Path) -> anyhow::Result<Migration> {
+    Ok(Sqlite::migrate(file)?)
 }
