@@ -11,7 +11,7 @@ use std::{
 };
 
 use cumulo_core::store;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use super::{Durability, Options, functions};
 use crate::{Error, error::Result};
@@ -68,6 +68,9 @@ fn configure(connection: &Connection, cache: usize) -> rusqlite::Result<()> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.busy_timeout(Duration::from_secs(5))?;
+    // Else the planner looks at parameters such as limits, and prepares the statement anew each
+    // time that one is bound.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(())
 }
