@@ -39,6 +39,8 @@ use cumulo_core::{
     store::{Access, BoxFuture, Error, Result, Store, Work},
 };
 
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
 pub use self::schema::Migration;
 use self::{cache::Cache, connection::engine, reader::Pool, writer::Writer};
 use crate::{error, run};
@@ -112,7 +114,12 @@ impl Sqlite {
         if migration.from != migration.to {
             tracing::info!(from = migration.from, to = migration.to, "migrated the database");
         }
-        collect_garbage(&connection).map_err(|source| engine(&path, source))?;
+        match collect_garbage(&mut connection) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => {
+                tracing::warn!("{} is read-only: writes will fail", path.display());
+            }
+            collected => collected.map_err(|source| engine(&path, source))?,
+        }
         let shared = Arc::new(Shared {
             path,
             options,
@@ -180,13 +187,13 @@ fn unanswered() -> Error {
 
 /// Removes access control lists that no object has any more. Only when the file is opened: later,
 /// caches know their ids.
-fn collect_garbage(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(
-        "BEGIN IMMEDIATE;
-         DELETE FROM acl WHERE NOT EXISTS (SELECT 1 FROM object WHERE object.acl = acl.id);
-         DELETE FROM access WHERE NOT EXISTS (SELECT 1 FROM acl WHERE acl.id = access.acl);
-         COMMIT;",
-    )
+fn collect_garbage(connection: &mut Connection) -> rusqlite::Result<()> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute_batch(
+        "DELETE FROM acl WHERE NOT EXISTS (SELECT 1 FROM object WHERE object.acl = acl.id);
+         DELETE FROM access WHERE NOT EXISTS (SELECT 1 FROM acl WHERE acl.id = access.acl);",
+    )?;
+    tx.commit()
 }
 
 /// Names of resources, which the port wants to live forever. The program knows few.
