@@ -82,6 +82,11 @@ impl Cache {
         Generation(self.state().generation)
     }
 
+    /// Whether a snapshot that began after `generation` was noted shows the committed state.
+    pub(super) fn is_current(&self, generation: Generation) -> bool {
+        self.state().at(Some(generation)).is_some()
+    }
+
     /// The row of a list. `snapshot` is the generation before the reader's snapshot, if that has
     /// begun.
     pub(super) fn list(&self, list: &List, snapshot: Option<Generation>) -> Option<ListRow> {

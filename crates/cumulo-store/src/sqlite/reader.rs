@@ -1,4 +1,7 @@
 //! Transactions that read: a pool of connections, each on its own snapshot.
+//!
+//! A connection keeps its snapshot for the next transaction as long as nothing is committed: to
+//! begin one costs two system calls, as much as a point read.
 
 use std::{
     ops::Deref,
@@ -49,6 +52,14 @@ impl Pool {
         }
     }
 
+    /// Ends the snapshots of idle connections, so that the log can be written back and reused.
+    pub(super) fn end_snapshots(&self) {
+        let mut state = self.state();
+        let before = state.idle.len();
+        state.idle.retain_mut(|reader| reader.end().is_ok());
+        state.open -= before - state.idle.len();
+    }
+
     fn take(&self, shared: &Shared) -> Result<Reader> {
         let mut state = self.state();
         loop {
@@ -92,20 +103,27 @@ struct Snapshot<'a> {
     reader: Option<Reader>,
     /// The cache's state before the snapshot began.
     generation: Generation,
-    pool: &'a Pool,
+    shared: &'a Shared,
 }
 
 impl<'a> Snapshot<'a> {
+    /// Takes a connection, whose last snapshot will do if nothing was committed since.
     fn begin(shared: &'a Shared) -> Result<Self> {
         let reader = shared.pool.take(shared)?;
-        let generation = shared.cache.generation();
-        let begun = Self { reader: Some(reader), generation, pool: &shared.pool };
-        begun.execute("BEGIN").map_err(failed)?;
-        Ok(begun)
+        let generation = reader.snapshot.unwrap_or_else(|| shared.cache.generation());
+        let mut snapshot = Self { reader: Some(reader), generation, shared };
+        snapshot.refresh().map_err(failed)?;
+        Ok(snapshot)
     }
 
-    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    fn refresh(&mut self) -> rusqlite::Result<()> {
+        let reader = self.reader.as_mut().expect("it is given back in drop only");
+        if reader.snapshot.is_some() && self.shared.cache.is_current(self.generation) {
+            return Ok(());
+        }
+        reader.end()?;
+        self.generation = self.shared.cache.generation();
+        reader.begin(self.generation)
     }
 }
 
@@ -119,8 +137,12 @@ impl Deref for Snapshot<'_> {
 
 impl Drop for Snapshot<'_> {
     fn drop(&mut self) {
-        let ended = self.execute("COMMIT").or_else(|_| self.execute("ROLLBACK")).is_ok();
-        self.pool.give_back(self.reader.take().filter(|_| ended));
+        // The engine ends a transaction by itself only when it is in trouble.
+        let mut reader = self.reader.take().filter(|reader| !reader.connection.is_autocommit());
+        if !self.shared.cache.is_current(self.generation) {
+            reader = reader.and_then(|mut reader| reader.end().is_ok().then_some(reader));
+        }
+        self.shared.pool.give_back(reader);
     }
 }
 

@@ -184,6 +184,7 @@ fn commit(tx: WriteTx<'_>, shared: &Shared) -> Result<()> {
         return Ok(());
     }
     shared.cache.begin_commit();
+    shared.pool.end_snapshots();
     let (changes, committed) = match tx.commit() {
         Ok(changes) => (changes, Ok(())),
         Err(error) => (Changes::default(), Err(error)),
