@@ -46,6 +46,8 @@ pub(super) struct Changes {
     pub(super) lists: HashMap<List, Option<ListRow>>,
     pub(super) touched: HashMap<List, Touched>,
     pub(super) memberships: bool,
+    /// Ids of lists that have lost their objects, and their indexes with them.
+    pub(super) emptied: Vec<i64>,
 }
 
 /// See the module.

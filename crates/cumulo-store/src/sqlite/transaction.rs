@@ -20,6 +20,7 @@ use super::{
     Shared,
     cache::{Changes, Generation, ListRow, Touched},
     connection::failed,
+    index,
     rows::{Rows, acl_text},
     sql::{self, Source},
 };
@@ -54,9 +55,12 @@ pub(super) struct WriteTx<'a> {
 
 /// How to undo a change that is not in the engine.
 enum Undo {
-    /// The list was not changed before, or had this row.
-    List(List, Option<Option<ListRow>>),
+    /// The list had this row, or none, by an earlier change.
+    List(List, Option<ListRow>),
+    /// The list was not changed before.
+    Unchanged(List),
     AclId(Arc<Acl>),
+    Emptied,
 }
 
 struct Savepoint {
@@ -155,9 +159,21 @@ impl<'a> WriteTx<'a> {
         Ok(row)
     }
 
+    /// How a query names its list.
+    fn source<'l>(&mut self, list: &'l List, query: &Query) -> Result<Source<'l>> {
+        if !sql::looks_into_data(query) {
+            return Ok(Source::Named(list));
+        }
+        let row = self.list_row(list)?.filter(|row| self.shared.indexes.cover(row.id));
+        Ok(row.map_or(Source::Named(list), |row| Source::Id(row.id)))
+    }
+
     fn set_list_row(&mut self, list: &List, row: Option<ListRow>) {
-        let before = self.changes.lists.insert(list.clone(), row);
-        self.undo.push(Undo::List(list.clone(), before));
+        let undo = match self.changes.lists.insert(list.clone(), row) {
+            Some(before) => Undo::List(list.clone(), before),
+            None => Undo::Unchanged(list.clone()),
+        };
+        self.undo.push(undo);
     }
 
     fn write_lists(&mut self) -> Result<()> {
@@ -305,6 +321,11 @@ impl<'a> WriteTx<'a> {
     fn remove_list(&mut self, list: &List, id: i64, end: Timestamp, now: Timestamp) -> Result<()> {
         self.execute("DELETE FROM object WHERE list = ?1", params![id])?;
         self.changes.touched.insert(list.clone(), Touched::All);
+        if self.shared.indexes.cover(id) {
+            index::drop_all(self.connection, id).map_err(failed)?;
+            self.changes.emptied.push(id);
+            self.undo.push(Undo::Emptied);
+        }
         if end > now {
             let row = ListRow { id, timestamp: end.next(), live: 0 };
             self.set_list_row(list, Some(row));
@@ -373,15 +394,10 @@ impl<'a> WriteTx<'a> {
     fn undo_to(&mut self, changes: usize) {
         while self.undo.len() > changes {
             match self.undo.pop().expect("its length was just compared") {
-                Undo::List(list, Some(before)) => {
-                    self.changes.lists.insert(list, before);
-                }
-                Undo::List(list, None) => {
-                    self.changes.lists.remove(&list);
-                }
-                Undo::AclId(acl) => {
-                    self.memo.acl_ids.remove(&acl);
-                }
+                Undo::List(list, before) => _ = self.changes.lists.insert(list, before),
+                Undo::Unchanged(list) => _ = self.changes.lists.remove(&list),
+                Undo::Emptied => _ = self.changes.emptied.pop(),
+                Undo::AclId(acl) => _ = self.memo.acl_ids.remove(&acl),
             }
         }
     }
@@ -421,14 +437,16 @@ impl Transaction for WriteTx<'_> {
         query: &Query,
         visit: &mut dyn FnMut(Row<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.rows().visit(sql::select(Source::Named(list), query), visit)
+        let sql = sql::select(self.source(list, query)?, query);
+        self.rows().visit(sql, visit)
     }
 
     fn count(&mut self, list: &List, query: &Query) -> Result<u64> {
         if query.filters.is_empty() && query.ids.is_none() {
             return Ok(self.list_row(list)?.map_or(0, |row| row.live));
         }
-        self.rows().count(sql::count(Source::Named(list), query))
+        let sql = sql::count(self.source(list, query)?, query);
+        self.rows().count(sql)
     }
 
     fn put(
