@@ -7,7 +7,7 @@
 //! ```
 //!
 //! - [`writer`]: one thread with one connection; commits once for all who wait
-//! - [`transaction`]: what work may do there
+//! - [`group`], [`transaction`]: works that commit together, and what they may do
 //! - [`reader`]: the pool of connections that read snapshots
 //! - [`rows`], [`sql`], [`functions`]: reading, the query builder, and the SQL functions it needs
 //! - [`cache`]: what is asked on every request
@@ -17,6 +17,7 @@
 mod cache;
 mod connection;
 mod functions;
+mod group;
 mod index;
 mod reader;
 mod rows;

@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 use super::{
     Shared,
     cache::Changes,
+    group::{Memo, WriteTx},
     index,
-    transaction::{Memo, WriteTx},
 };
 use crate::run;
 
