@@ -1,7 +1,6 @@
 //! Measures the SQLite store: `cargo run --release -p cumulo-store --example measure [folder]`.
 
 #![expect(clippy::print_stdout, reason = "this is a report")]
-#![expect(clippy::cast_precision_loss, reason = "numbers are for reading")]
 
 use std::{
     path::Path,

@@ -156,7 +156,7 @@ fn borrowed<'a>(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Row<'a>> {
 
 /// Texts as one parameter.
 fn json<T: AsRef<str>>(texts: &[T]) -> String {
-    Value::from_iter(texts.iter().map(AsRef::as_ref)).to_string()
+    texts.iter().map(AsRef::as_ref).collect::<Value>().to_string()
 }
 
 /// An access control list as the database keeps it: equal lists have equal texts.
