@@ -21,6 +21,7 @@ const STATEMENTS: usize = 64;
 
 /// Opens the connection that writes.
 pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> {
+    share_permissions(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -37,6 +38,18 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
         Ok(connection)
     };
     open().map_err(|source| engine(path, source))
+}
+
+/// Gives the files beside the database its permissions. SQLite makes them with those of the
+/// database, so after a time in which that was read-only, they would keep it so.
+fn share_permissions(path: &Path) {
+    let Ok(database) = std::fs::metadata(path) else { return };
+    for suffix in ["-wal", "-shm"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        // Mostly there is none; one that stays as it is will be named when it is needed.
+        let _ = std::fs::set_permissions(beside, database.permissions());
+    }
 }
 
 /// A connection that reads, and what it has done.
