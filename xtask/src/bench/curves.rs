@@ -45,8 +45,7 @@ fn fill_with_matches(
     name: &str,
     size: usize,
 ) -> Result<()> {
-    let mut connection = target.server.connect()?;
-    target.make_collection(&mut connection, name)?;
+    target.make_collection(&mut target.server.connect()?, name)?;
     for _ in 0..MATCHES {
         let hay = target.batch(name, &record("hay"));
         let batches = Until::Requests(size / MATCHES / BATCH);
@@ -55,6 +54,7 @@ fn fill_with_matches(
         generator.run(target, &needle, 1, Until::Requests(1))?;
     }
     let path = format!("{}?tag=needle&_limit=10", target.path(name));
+    let mut connection = target.server.connect()?;
     let found = connection.json("GET", &path, None)?.succeeded()?.json()?;
     let found = found["data"].as_array().context("no list")?.len();
     ensure!(found == MATCHES, "{} finds {found} records", target.name);
