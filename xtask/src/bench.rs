@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: our release build beside the smallest program that does the same, and
-//! beside Kinto on `PostgreSQL`, in one run and on one machine.
+//! beside Kinto on PostgreSQL, in one run and on one machine.
 //!
 //! Machines differ and are noisy, so servers take turns in short rounds, and what counts is the
 //! median of the rounds, and the processor time: it hardly depends on what else the machine does.

@@ -1,1 +1,17 @@
-//! Placeholder.
+//! The edge: sockets, limits, and the way from HTTP to the core and back.
+//!
+//! [`serve`] listens until it is told to stop. Each request is read within the limits of the
+//! settings, becomes a plain value, is answered by the core inside one transaction of the store,
+//! and is logged.
+//!
+//! - `connection`: accepting, timeouts, draining
+//! - `exchange`: one request and its response
+//! - `body`: reading a request's body within bounds
+//! - `refusal`: what is said to what is not HTTP
+
+mod body;
+mod connection;
+mod exchange;
+mod refusal;
+
+pub use connection::{Service, serve};

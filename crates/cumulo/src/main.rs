@@ -1,2 +1,63 @@
-//! The program.
-fn main() {}
+//! The program: command line and composition root.
+//!
+//! - [`args`]: the command line; [`ini`]: the settings file
+//! - [`config`]: what comes of both, of the environment and of no configuration at all
+//! - [`start`], [`init`], [`migrate`]: the commands; [`wiring`]: the only place that names concrete
+//!   stores and plugins
+
+mod args;
+mod config;
+mod ini;
+mod init;
+mod logging;
+mod migrate;
+mod secrets;
+mod start;
+mod wiring;
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::Parser as _;
+
+use crate::{
+    args::{Args, Command},
+    config::Env,
+};
+
+/// Answers are many small allocations on few threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let command = Args::parse().command();
+    match run(command, &Env::of_process()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if this fails too.
+            let _ = writeln!(io::stderr(), "cumulo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, env: &Env) -> anyhow::Result<()> {
+    match command {
+        Command::Start(args) => start::run(&args, env),
+        Command::Init(args) => init::run(&args, env),
+        Command::Migrate(args) => migrate::run(&args, env),
+        Command::Version(_) => say(env!("CARGO_PKG_VERSION")),
+        Command::Settings => say(cumulo_core::settings::reference().trim_end()),
+    }
+}
+
+/// Prints for the user.
+fn say(text: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        // Whoever reads has read enough: `cumulo settings | head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => Ok(done?),
+    }
+}

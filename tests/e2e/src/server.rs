@@ -199,7 +199,7 @@ impl Drop for Server {
     }
 }
 
-/// `SQLite`'s own check of a file that no server uses.
+/// SQLite's own check of a file that no server uses.
 pub fn check_file(file: &Path) -> Result<()> {
     let script = "import sqlite3, sys; \
         print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchall())";

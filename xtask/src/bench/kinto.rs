@@ -1,4 +1,4 @@
-//! The genuine Kinto, as people run it: uWSGI and `PostgreSQL`.
+//! The genuine Kinto, as people run it: uWSGI and PostgreSQL.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! A private `PostgreSQL` in a temporary folder, with its own settings of durability.
+//! A private PostgreSQL in a temporary folder, with its own settings of durability.
 
 use std::fs::{self, File, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::packages;
 
-/// The ids of `nobody` and `nogroup`: `PostgreSQL` refuses to be run by root.
+/// The ids of `nobody` and `nogroup`: PostgreSQL refuses to be run by root.
 const NOBODY: u32 = 65534;
 
 pub(super) struct Postgres {

@@ -55,7 +55,9 @@ fn encode(value: &Value, key: &mut Vec<u8>) {
         Value::Array(items) => {
             key.push(ARRAY);
             encode_len(items.len(), key);
-            items.iter().for_each(|item| encode(item, key));
+            for item in items {
+                encode(item, key);
+            }
         }
         Value::Object(map) => {
             key.push(OBJECT);

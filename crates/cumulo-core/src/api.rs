@@ -1,0 +1,401 @@
+//! From a request to its answer.
+
+use std::sync::{Arc, OnceLock};
+
+use http::{HeaderValue, Method, StatusCode, header};
+use serde_json::json;
+
+use crate::{
+    authentication::{self, authenticate},
+    authorization::ConfiguredRights,
+    call::{Call, Endpoint},
+    clock::Clock,
+    cors::{self, Exposed},
+    endpoint,
+    error::{ApiError, Errno, Result},
+    paging::SingleUse,
+    params::json,
+    plugin::Plugin,
+    reply::{Reply, ascii},
+    request::{PATH, Request},
+    resource::{Resource, Target},
+    schema::Schemas,
+    settings::{IdGenerator, Settings},
+    store::{self, Outcome, Transaction},
+};
+
+/// The protocol, with its settings and plugins.
+pub struct Api {
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// The plugins that are on, in the order of the settings.
+    pub plugins: Vec<Box<dyn Plugin>>,
+    /// What the settings let people do.
+    pub configured: ConfiguredRights,
+    /// Compiled JSON schemas.
+    pub schemas: Schemas,
+    /// Pagination tokens of deletions.
+    pub tokens: SingleUse,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What `__version__` tells; `None` if there is no such file.
+    pub version: Option<Vec<u8>>,
+    /// First segment of every path, such as `v1`.
+    prefix: String,
+}
+
+/// What to do about a request.
+pub enum Step {
+    /// Send this answer; it needs no storage.
+    Done(Box<Reply>),
+    /// Run [`Api::answer`] in a transaction.
+    Run(Box<Call>),
+}
+
+impl Api {
+    /// The protocol with these settings.
+    pub fn new(
+        settings: Arc<Settings>,
+        plugins: Vec<Box<dyn Plugin>>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let major = settings.http_api_version.split('.').next().unwrap_or("1");
+        Self {
+            configured: ConfiguredRights::new(&settings),
+            schemas: Schemas::default(),
+            tokens: SingleUse::default(),
+            version: None,
+            prefix: format!("v{major}"),
+            settings,
+            plugins,
+            clock,
+        }
+    }
+
+    /// The first segment of every path, such as `v1`.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// How ids of this kind are made and checked.
+    pub fn ids(&self, resource: &Resource) -> IdGenerator {
+        let own = self.settings.id_generators.get(resource.name).copied();
+        own.unwrap_or(self.settings.id_generator)
+    }
+
+    /// Scheme and host of the server as the client sees it.
+    pub fn origin(&self, request: &Request) -> String {
+        let scheme = self.settings.http_scheme.as_deref().unwrap_or("http");
+        let host = self.settings.http_host.as_deref();
+        let host = host.or_else(|| request.header(header::HOST)).unwrap_or("localhost");
+        let default_port = if scheme == "https" { ":443" } else { ":80" };
+        let host = host.strip_suffix(default_port).unwrap_or(host);
+        format!("{scheme}://{host}")
+    }
+
+    /// Reads a request. What can be answered without storage is.
+    pub fn begin(&self, request: Request) -> Step {
+        let exposed = Exposed::Common;
+        let headers = request.headers.clone();
+        let early = match self.call(request) {
+            Ok(call) if call.request.method == Method::OPTIONS => match &call.endpoint {
+                Endpoint::Plugin(_) => return Step::Run(Box::new(call)),
+                _ => cors::preflight(
+                    &self.settings,
+                    &call.request,
+                    &self.methods(&call.endpoint),
+                    call.exposed(),
+                ),
+            },
+            Ok(call) => return Step::Run(Box::new(call)),
+            Err(reply) => reply,
+        };
+        Step::Done(Box::new(self.finish(&headers, exposed, early)))
+    }
+
+    /// Reads a request, or answers it where it can't be read, leads nowhere or elsewhere.
+    pub fn call(&self, request: Request) -> std::result::Result<Call, Reply> {
+        if self.is_gone() {
+            let gone = ApiError::new(Errno::ServiceDeprecated).with_message(
+                "The service you are trying to connect no longer exists at this location.",
+            );
+            return Err(gone.into_reply());
+        }
+        if self.settings.readonly && !request.is_safe() {
+            return Err(ApiError::method_not_allowed("").into_reply());
+        }
+        let Some(endpoint) = self.route(&request.path) else {
+            return Err(self.elsewhere(&request));
+        };
+        let user = authenticate(&self.settings, &request.headers);
+        let body = json::parse(&request.body, self.settings.max_json_depth);
+        Ok(Call { request, endpoint, user, body, redeemed: OnceLock::new() })
+    }
+
+    fn is_gone(&self) -> bool {
+        self.settings.eos.is_some_and(|eos| eos <= self.clock.now())
+    }
+
+    /// Where a path leads.
+    fn route(&self, path: &str) -> Option<Endpoint> {
+        let path = path.strip_prefix('/')?.strip_prefix(self.prefix.as_str())?;
+        if let Some(index) = self.plugins.iter().position(|plugin| plugin.claims(path)) {
+            return Some(Endpoint::Plugin(index));
+        }
+        match path {
+            "/" => Some(Endpoint::Hello),
+            "/__heartbeat__" => Some(Endpoint::Heartbeat),
+            "/__lbheartbeat__" => Some(Endpoint::LbHeartbeat),
+            "/__version__" => Some(Endpoint::Version),
+            "/contribute.json" => Some(Endpoint::Contribute),
+            "/batch" => Some(Endpoint::Batch),
+            "/permissions" if self.settings.experimental_permissions_endpoint => {
+                Some(Endpoint::Permissions)
+            }
+            "/__user_data__" => Some(Endpoint::UserData(String::new())),
+            _ => match path.strip_prefix("/__user_data__/") {
+                Some(principal) if !principal.is_empty() && !principal.ends_with('/') => {
+                    Some(Endpoint::UserData(principal.to_owned()))
+                }
+                Some(_) => None,
+                None => Target::parse(path).map(Endpoint::Resource),
+            },
+        }
+    }
+
+    /// The answer for a path that leads nowhere: a redirect, or 404.
+    fn elsewhere(&self, request: &Request) -> Reply {
+        let path = request.path.as_str();
+        let first = path.trim_start_matches('/').split('/').next().unwrap_or("");
+        let versioned =
+            first.starts_with('v') && first[1..].starts_with(|c: char| c.is_ascii_digit());
+        let redirectable = !path.contains(char::is_control);
+        if !versioned && redirectable && self.settings.version_prefix_redirect_enabled {
+            if request.method == Method::OPTIONS {
+                return Reply::empty(StatusCode::OK);
+            }
+            let target = format!("/{}{path}", self.prefix);
+            return self.redirect(
+                request,
+                &target,
+                self.settings.version_prefix_redirect_ttl_seconds,
+            );
+        }
+        let root = format!("/{}", self.prefix);
+        if !path.starts_with(&root) {
+            return ApiError::new(Errno::VersionNotAvailable)
+                .with_message("The requested API version is not available on this server.")
+                .into_reply();
+        }
+        if redirectable && self.settings.trailing_slash_redirect_enabled {
+            let ttl = self.settings.trailing_slash_redirect_ttl_seconds;
+            if path == root {
+                return self.redirect(request, &format!("{root}/"), ttl);
+            }
+            if path.ends_with('/') {
+                return self.redirect(request, path.trim_end_matches('/'), ttl);
+            }
+        }
+        ApiError::url_not_found().into_reply()
+    }
+
+    fn redirect(&self, request: &Request, path: &str, ttl: i64) -> Reply {
+        let path = percent_encoding::utf8_percent_encode(path, PATH);
+        let mut location = format!("{}{path}", self.origin(request));
+        if !request.query.is_empty() {
+            location.push('?');
+            location.push_str(&request.query);
+        }
+        let mut reply = Reply::empty(StatusCode::TEMPORARY_REDIRECT);
+        reply.body = b"307 Temporary Redirect\n\nThe resource has been moved.\n".to_vec();
+        let text = HeaderValue::from_static("text/plain; charset=UTF-8");
+        reply.headers.insert(header::CONTENT_TYPE, text);
+        if let Ok(location) = HeaderValue::try_from(location) {
+            reply.headers.insert(header::LOCATION, location);
+        }
+        if let Ok(seconds) = u32::try_from(ttl) {
+            let caching = crate::caching::Caching::Seconds(seconds);
+            caching.apply(&mut reply.headers, self.clock.now());
+        }
+        reply
+    }
+
+    /// The methods of an endpoint, as the `Allow` header has them.
+    pub fn methods(&self, endpoint: &Endpoint) -> String {
+        let mut methods: Vec<&str> = match endpoint {
+            Endpoint::Hello
+            | Endpoint::Heartbeat
+            | Endpoint::LbHeartbeat
+            | Endpoint::Version
+            | Endpoint::Contribute => vec!["GET", "HEAD"],
+            Endpoint::Permissions => vec!["HEAD", "GET"],
+            Endpoint::Batch => vec!["POST"],
+            Endpoint::UserData(principal) if principal.is_empty() => vec![],
+            Endpoint::UserData(_) => vec!["DELETE"],
+            Endpoint::Plugin(_) => vec![],
+            Endpoint::Resource(target) => {
+                let (kind, methods) = match target.id {
+                    None => ("plural", target.resource.plural_methods),
+                    Some(_) => ("object", target.resource.object_methods),
+                };
+                let enabled = |method: &&Method| {
+                    // HEAD goes where GET goes.
+                    let name = if *method == Method::HEAD && kind == "object" { "get" } else { "" };
+                    let name = if name.is_empty() {
+                        method.as_str().to_ascii_lowercase()
+                    } else {
+                        name.into()
+                    };
+                    let key = format!("{kind}_{}_{name}", target.resource.name);
+                    !self.settings.disabled_endpoints.contains(&key)
+                };
+                methods.iter().filter(enabled).map(Method::as_str).collect()
+            }
+        };
+        methods.push("OPTIONS");
+        methods.join(", ")
+    }
+
+    /// Refuses methods that the endpoint of `call` does not have.
+    fn require_method(&self, call: &Call) -> Result<()> {
+        if matches!(call.endpoint, Endpoint::Plugin(_)) {
+            return Ok(());
+        }
+        let quick = match &call.endpoint {
+            Endpoint::Resource(target) if self.settings.disabled_endpoints.is_empty() => {
+                let known = match target.id {
+                    None => target.resource.plural_methods,
+                    Some(_) => target.resource.object_methods,
+                };
+                known.contains(&call.request.method)
+            }
+            endpoint => {
+                let methods = self.methods(endpoint);
+                methods.split(", ").any(|method| method == call.request.method.as_str())
+            }
+        };
+        if quick {
+            Ok(())
+        } else {
+            Err(ApiError::method_not_allowed(&self.methods(&call.endpoint)))
+        }
+    }
+
+    /// Answers a call, with the headers that every response has. A failure of the store is for
+    /// the caller, who may try again; any other error is an answer.
+    pub fn answer(&self, call: &Call, tx: &mut dyn Transaction) -> store::Result<(Outcome, Reply)> {
+        let (outcome, reply) = match self.dispatch(call, tx) {
+            Ok(reply) => (Outcome::Commit, reply),
+            Err(error) => match error.cause {
+                Some(cause) => return Err(cause),
+                None => (Outcome::Rollback, error.into_reply()),
+            },
+        };
+        let exposed = reply.exposed.unwrap_or_else(|| call.exposed());
+        Ok((outcome, self.finish(&call.request.headers, exposed, reply)))
+    }
+
+    /// Answers a call. Batch and plugins answer their own calls with this.
+    pub fn dispatch(&self, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
+        self.dispatch_any(call, tx).map_err(|error| self.with_challenges(error))
+    }
+
+    /// Answers a call inside of another one: an error leaves nothing behind, and is an answer.
+    /// Only a failure of the store is an error here.
+    pub fn dispatch_nested(&self, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
+        tx.savepoint()?;
+        match self.dispatch(call, tx) {
+            Ok(reply) => {
+                tx.release()?;
+                Ok(reply)
+            }
+            Err(error) if error.cause.is_some() => Err(error),
+            Err(error) => {
+                tx.rollback()?;
+                Ok(error.into_reply())
+            }
+        }
+    }
+
+    fn dispatch_any(&self, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
+        self.require_method(call)?;
+        match &call.endpoint {
+            Endpoint::Hello => endpoint::hello::get(self, call, tx),
+            Endpoint::Heartbeat => endpoint::heartbeat::get(self, tx),
+            Endpoint::LbHeartbeat => Ok(Reply::json(StatusCode::OK, &json!({}))),
+            Endpoint::Version => Ok(endpoint::version::get(self)),
+            Endpoint::Contribute => Ok(endpoint::contribute::get()),
+            Endpoint::Batch => endpoint::batch::post(self, call, tx),
+            Endpoint::Permissions => endpoint::permissions::get(self, call, tx),
+            Endpoint::UserData(principal) => endpoint::user_data::delete(self, call, principal, tx),
+            Endpoint::Resource(target) => endpoint::resource::answer(self, call, target, tx),
+            Endpoint::Plugin(index) => self.plugins[*index].answer(self, call, tx),
+        }
+    }
+
+    fn with_challenges(&self, mut error: ApiError) -> ApiError {
+        if error.errno == Errno::MissingAuthToken {
+            let challenges = authentication::challenges(&self.settings);
+            error.headers.extend(challenges.map(|value| (header::WWW_AUTHENTICATE, value)));
+        }
+        error
+    }
+
+    /// The answer to a call whose transaction failed for good.
+    pub fn failed(&self, call: &Call, error: store::Error) -> Reply {
+        if call.endpoint == Endpoint::Heartbeat {
+            let reply = endpoint::heartbeat::reply(false);
+            return self.finish(&call.request.headers, call.exposed(), reply);
+        }
+        let mut error = ApiError::from(error);
+        if error.errno == Errno::Undefined {
+            error.info = Some(self.settings.error_info_link.clone());
+        }
+        self.finish(&call.request.headers, call.exposed(), error.into_reply())
+    }
+
+    /// Adds the headers that every response has.
+    pub fn finish(&self, request: &http::HeaderMap, exposed: Exposed, mut reply: Reply) -> Reply {
+        const CSP: HeaderValue = HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; ",
+        );
+        const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+        let headers = &mut reply.headers;
+        cors::decorate(&self.settings, request, exposed, headers);
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+            headers.insert(header::CONTENT_SECURITY_POLICY, CSP);
+        }
+        if matches!(reply.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::CONFLICT) {
+            headers.insert(header::RETRY_AFTER, self.settings.retry_after_seconds.into());
+        }
+        self.add_backoff(headers);
+        self.add_alert(headers);
+        reply
+    }
+
+    fn add_backoff(&self, headers: &mut http::HeaderMap) {
+        let Some(seconds) = self.settings.backoff else { return };
+        let percentage = self.settings.backoff_percentage.unwrap_or(100);
+        if rand::random_range(0..100) < percentage {
+            headers.insert("Backoff", seconds.into());
+        }
+    }
+
+    /// Warns clients that the service has ended or will.
+    fn add_alert(&self, headers: &mut http::HeaderMap) {
+        if self.settings.eos.is_none() {
+            return;
+        }
+        let code = if self.is_gone() { "hard-eol" } else { "soft-eol" };
+        let url = self.settings.eos_url.as_deref();
+        headers.insert("Alert", self.alert(code, self.settings.eos_message.as_deref(), url));
+    }
+
+    /// The value of an `Alert` header.
+    pub fn alert(&self, code: &str, message: Option<&str>, url: Option<&str>) -> HeaderValue {
+        let url = url.unwrap_or(&self.settings.project_docs);
+        let alert = json!({"code": code, "message": message, "url": url}).to_string();
+        HeaderValue::from_str(&alert).unwrap_or_else(|_| ascii(code.to_owned()))
+    }
+}

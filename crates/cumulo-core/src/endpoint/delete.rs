@@ -1,0 +1,115 @@
+//! `DELETE` of an object, and of all objects of a list that match.
+
+use http::{HeaderName, StatusCode};
+
+use crate::{
+    authorization::Visible,
+    error::{ApiError, Invalid, Location, Result},
+    object::Timestamp,
+    paging::Token,
+    params::querystring::native,
+    render,
+    reply::{Reply, ascii},
+    request::parse_query,
+    store::Transaction,
+};
+
+use super::{
+    effects,
+    list::{self, NEXT_PAGE},
+    resource::{Context, precondition_failed, require_holder},
+};
+
+pub(super) fn delete_object(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Result<Reply> {
+    let existing = tx.get(&cx.target.list, id)?;
+    match &existing {
+        Some(entry) => {
+            cx.authorizer().require_on_object(cx.target, Some(&entry.acl), "write", tx)?;
+        }
+        None => cx.authorizer().require_write_on_missing(cx.target, tx)?,
+    }
+    let mut problems = Vec::new();
+    let preconditions = cx.common(&mut problems);
+    let requested = requested_timestamp(cx, &mut problems);
+    if !problems.is_empty() {
+        return Err(ApiError::invalid(problems));
+    }
+    cx.check_id(id)?;
+    let Some(existing) = existing else { return Err(cx.not_found(id)) };
+    cx.check_preconditions(preconditions, Some(&existing), tx)?;
+    let requested = requested.filter(|requested| *requested > existing.object.last_modified);
+    let Some(timestamp) = tx.delete(&cx.target.list, id, requested)? else {
+        return Err(cx.not_found(id));
+    };
+    effects::after_delete(cx.target, id, tx)?;
+    let body = render::object_body(&render::tombstone(id, timestamp), None);
+    let mut reply = Reply::raw_json(StatusCode::OK, body);
+    reply.set_timestamp(timestamp);
+    Ok(reply)
+}
+
+/// `?last_modified=`, an integer, quoted or not.
+fn requested_timestamp(cx: &Context<'_>, problems: &mut Vec<Invalid>) -> Option<Timestamp> {
+    let pairs = parse_query(&cx.call.request.query).unwrap_or_default();
+    let (_, text) = pairs.into_iter().find(|(name, _)| name == "last_modified")?;
+    let text = text.trim_matches('"');
+    let number = native(text).as_i64();
+    if number.is_none() {
+        let problem = format!("\"{text}\" is not a number");
+        problems.push(Invalid::new(Location::Querystring, "last_modified", problem));
+    }
+    number.map(Timestamp)
+}
+
+pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
+    let visible = cx.authorizer().visible(cx.target, "write", tx)?;
+    require_holder(cx.target, tx)?;
+    let mut problems = Vec::new();
+    let preconditions = cx.common(&mut problems);
+    let params = list::parameters(cx, problems)?;
+    let timestamp = tx.timestamp(&cx.target.list)?;
+    if preconditions.fails(Some(timestamp)) {
+        return Err(precondition_failed(ApiError::modified_meanwhile(None), timestamp));
+    }
+    let limit = list::effective_limit(cx.api, &params);
+    let mut query = params.query.clone();
+    query.tombstones = false;
+    query.limit = Some(limit.saturating_add(1));
+    if let Visible::Shared(ids) = visible {
+        query.ids = Some(ids);
+    }
+    let now = cx.api.clock.now();
+    if let Some(token) = &params.token {
+        let token = Token::decode(token, &params)?;
+        if !cx.call.redeemed.get_or_init(|| cx.api.tokens.redeem(&token.nonce, now)) {
+            let problem = "_token was already used or has expired.";
+            return Err(Invalid::unnamed(Location::Querystring, problem).into());
+        }
+        query.page = token.page(&params);
+    }
+    let mut objects = tx.collect(&cx.target.list, &query)?;
+    let more = objects.len() > limit;
+    objects.truncate(limit);
+    let mut body = b"{\"data\":[".to_vec();
+    let mut latest = None;
+    for object in &objects {
+        let Some(timestamp) = tx.delete(&cx.target.list, &object.id, None)? else { continue };
+        effects::after_delete(cx.target, &object.id, tx)?;
+        if latest.is_some() {
+            body.push(b',');
+        }
+        render::write_row(render::tombstone(&object.id, timestamp).as_row(), &mut body);
+        latest = Some(timestamp);
+    }
+    body.extend_from_slice(b"]}");
+    let mut reply = Reply::raw_json(StatusCode::OK, body);
+    reply.set_timestamp(latest.unwrap_or(timestamp));
+    if let Some(last) = objects.last().filter(|_| more) {
+        let token = Token::after(last.as_row(), &params, 0);
+        let validity = i64::from(cx.api.settings.pagination_token_validity_seconds) * 1000;
+        cx.api.tokens.issue(&token.nonce, now, Timestamp(now.0 + validity));
+        let url = list::next_page_url(cx.api, cx.call, limit, &token);
+        reply.headers.insert(HeaderName::from_static(NEXT_PAGE), ascii(url));
+    }
+    Ok(reply)
+}

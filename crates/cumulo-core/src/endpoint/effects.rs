@@ -1,0 +1,98 @@
+//! What a write brings along: schema validation before it, and after it the memberships of groups
+//! and the end of what lay below a deleted object.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::{
+    error::Result,
+    object::Object,
+    render,
+    resource::Target,
+    store::{Entry, Transaction},
+};
+
+use super::resource::Context;
+
+/// Validates data against the JSON schemas of its collection and bucket, if that is switched on.
+/// Records are marked with the version of the schema that they satisfy.
+pub(super) fn validate(
+    cx: &Context<'_>,
+    data: &mut Map<String, Value>,
+    tx: &mut dyn Transaction,
+) -> Result<()> {
+    const IGNORED: [&str; 2] = ["last_modified", "schema"];
+    let resource = cx.resource();
+    if !cx.api.settings.experimental_collection_schema_validation || resource.parent.is_none() {
+        return Ok(());
+    }
+    let ignored = if resource.name == "record" { &IGNORED[..] } else { &IGNORED[..1] };
+    if resource.name == "record"
+        && let Some(collection) = ancestor(cx.target, "collection", tx)?
+        && let Some(schema) = schema_in(&collection, "schema")
+    {
+        cx.api.schemas.validate(&schema, data, ignored)?;
+        data.insert("schema".to_owned(), collection.object.last_modified.0.into());
+    }
+    if let Some(bucket) = ancestor(cx.target, "bucket", tx)?
+        && let Some(schema) = schema_in(&bucket, &format!("{}:schema", resource.name))
+    {
+        cx.api.schemas.validate(&schema, data, ignored)?;
+    }
+    Ok(())
+}
+
+fn ancestor(target: &Target, kind: &str, tx: &mut dyn Transaction) -> Result<Option<Entry>> {
+    match target.ancestors.iter().find(|ancestor| ancestor.resource.name == kind) {
+        Some(ancestor) => Ok(tx.get(&ancestor.list, &ancestor.id)?),
+        None => Ok(None),
+    }
+}
+
+/// The schema under this name; most objects have none and are not parsed.
+fn schema_in(entry: &Entry, name: &str) -> Option<Value> {
+    if !entry.object.data.contains(name) {
+        return None;
+    }
+    render::parse(&entry.object.data).remove(name)
+}
+
+/// Carries out what follows from a created or changed object.
+pub(super) fn after_put(
+    target: &Target,
+    old: Option<&Object>,
+    new: &Object,
+    tx: &mut dyn Transaction,
+) -> Result<()> {
+    if target.resource.name != "group" {
+        return Ok(());
+    }
+    let uri = target.object_uri(&new.id);
+    let before = old.map(members).unwrap_or_default();
+    let after = members(new);
+    for member in after.difference(&before) {
+        tx.join(member, &uri)?;
+    }
+    for member in before.difference(&after) {
+        tx.leave(member, &uri)?;
+    }
+    Ok(())
+}
+
+fn members(group: &Object) -> BTreeSet<String> {
+    let data = render::parse(&group.data);
+    let members = data.get("members").and_then(Value::as_array);
+    members.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Carries out what follows from a deleted object.
+pub(super) fn after_delete(target: &Target, id: &str, tx: &mut dyn Transaction) -> Result<()> {
+    let uri = target.object_uri(id);
+    match target.resource.name {
+        "bucket" | "collection" => tx.delete_below(&uri)?,
+        "group" => tx.disband(&uri)?,
+        _ => {}
+    }
+    Ok(())
+}

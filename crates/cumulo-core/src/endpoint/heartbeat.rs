@@ -1,0 +1,40 @@
+//! Whether the parts that the server depends on work.
+
+use http::StatusCode;
+use serde_json::json;
+
+use crate::{
+    api::Api,
+    error::Result,
+    object::List,
+    reply::Reply,
+    store::{self, Transaction},
+};
+
+/// A store that can't answer makes this 503; that is an answer too, not a failure.
+pub(crate) fn get(api: &Api, tx: &mut dyn Transaction) -> Result<Reply> {
+    let works = match probe(api, tx) {
+        Ok(()) => true,
+        Err(store::Error::ReadOnly) => return Err(store::Error::ReadOnly.into()),
+        Err(_) => false,
+    };
+    Ok(reply(works))
+}
+
+/// Writes and removes an object, or reads one where nothing may be written.
+fn probe(api: &Api, tx: &mut dyn Transaction) -> store::Result<()> {
+    let list = List::new("__heartbeat__", "__heartbeat__");
+    if api.settings.readonly {
+        tx.get(&list, "heartbeat")?;
+        return Ok(());
+    }
+    tx.put(&list, "heartbeat", None, "{}", None)?;
+    tx.delete_below("__heartbeat__")
+}
+
+/// The answer; the cache is in the memory of this process, so it works.
+pub(crate) fn reply(store_works: bool) -> Reply {
+    let status = if store_works { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({"storage": store_works, "permission": store_works, "cache": true});
+    Reply::json(status, &body)
+}

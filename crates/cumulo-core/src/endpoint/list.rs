@@ -1,0 +1,202 @@
+//! `GET` and `HEAD` of a list.
+
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use crate::{
+    api::Api,
+    authorization::Visible,
+    call::Call,
+    error::{ApiError, Invalid, Location, Result},
+    object::{Object, Row},
+    paging::Token,
+    params::querystring::{self, Known, ListParams},
+    render,
+    reply::{Reply, ascii},
+    request::{PATH, encode_query, parse_query},
+    store::Transaction,
+};
+
+use super::resource::{Context, not_modified, precondition_failed, require_holder};
+
+/// Where the rest of a list is.
+pub(super) const NEXT_PAGE: &str = "next-page";
+
+/// What a list request asks, checked up to the point where rows are read.
+struct Listing {
+    params: ListParams,
+    limit: usize,
+    reply: Reply,
+}
+
+pub(super) fn get(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
+    let mut listing = match prepare(cx, tx)? {
+        Prepared::NotModified(reply) => return Ok(reply),
+        Prepared::Listing(listing) => listing,
+    };
+    listing.params.query.limit = Some(listing.limit.saturating_add(1));
+    let mut page = Page::new(&listing.params.fields, listing.limit);
+    tx.list(&cx.target.list, &listing.params.query, &mut |row| {
+        page.add(row);
+        Ok(())
+    })?;
+    let next = page.finish(&mut listing.reply.body);
+    if let Some((last, count)) = next {
+        let offset = match &listing.params.token {
+            Some(token) => Token::decode(token, &listing.params)?.offset,
+            None => 0,
+        };
+        let token = Token::after(last.as_row(), &listing.params, offset + count);
+        let url = next_page_url(cx.api, cx.call, listing.limit, &token);
+        listing.reply.headers.insert(HeaderName::from_static(NEXT_PAGE), ascii(url));
+    }
+    Ok(listing.reply)
+}
+
+pub(super) fn head(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
+    let mut listing = match prepare(cx, tx)? {
+        Prepared::NotModified(reply) => return Ok(reply),
+        Prepared::Listing(listing) => listing,
+    };
+    listing.params.query.tombstones = false;
+    let count = tx.count(&cx.target.list, &listing.params.query)?;
+    add_totals(&mut listing.reply, count);
+    listing.reply.body = b"{\"data\":[]}".to_vec();
+    Ok(listing.reply)
+}
+
+/// Tells how many objects there are.
+pub(super) fn add_totals(reply: &mut Reply, count: u64) {
+    reply.headers.insert("Total-Objects", count.into());
+    reply.headers.insert("Total-Records", count.into());
+}
+
+enum Prepared {
+    NotModified(Reply),
+    Listing(Box<Listing>),
+}
+
+fn prepare(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Prepared> {
+    let visible = cx.authorizer().visible(cx.target, "read", tx)?;
+    require_holder(cx.target, tx)?;
+    let mut problems = Vec::new();
+    let preconditions = cx.common(&mut problems);
+    let mut params = parameters(cx, problems)?;
+    let timestamp = tx.timestamp(&cx.target.list)?;
+    if preconditions.is_not_modified(timestamp) {
+        return Ok(Prepared::NotModified(not_modified(timestamp)));
+    }
+    if preconditions.fails(Some(timestamp)) {
+        return Err(precondition_failed(ApiError::modified_meanwhile(None), timestamp));
+    }
+    if let Some(token) = &params.token {
+        params.query.page = Token::decode(token, &params)?.page(&params);
+    }
+    if let Visible::Shared(ids) = visible {
+        params.query.ids = Some(ids);
+    }
+    let mut reply = Reply::raw_json(StatusCode::OK, Vec::new());
+    reply.set_timestamp(timestamp);
+    cx.set_caching(&mut reply, tx)?;
+    if params.used_to {
+        reply.headers.insert("Alert", deprecated_to(cx.api));
+    }
+    let limit = effective_limit(cx.api, &params);
+    Ok(Prepared::Listing(Box::new(Listing { params, limit, reply })))
+}
+
+fn deprecated_to(api: &Api) -> HeaderValue {
+    let message = "_to is now deprecated, you should use _before instead";
+    let url = "https://kinto.readthedocs.io/en/2.4.0/api/resource.html\
+               #list-of-available-url-parameters";
+    api.alert("soft-eol", Some(message), Some(url))
+}
+
+/// The parameters of a request to a list of schemaless objects; `problems` are those found before.
+pub(super) fn parameters(cx: &Context<'_>, problems: Vec<Invalid>) -> Result<ListParams> {
+    parse_parameters(cx.api, cx.call, Known::Any, problems)
+}
+
+/// The parameters of a list request.
+pub(super) fn parse_parameters(
+    api: &Api,
+    call: &Call,
+    known: Known,
+    problems: Vec<Invalid>,
+) -> Result<ListParams> {
+    if !problems.is_empty() {
+        return Err(ApiError::invalid(problems));
+    }
+    let pairs = parse_query(&call.request.query)
+        .ok_or_else(|| Invalid::unnamed(Location::Querystring, "The text must be UTF-8."))?;
+    querystring::parse(&pairs, known, api.clock.now())
+}
+
+/// How many objects a page has: what the client asks for, within the bounds of the settings.
+pub(super) fn effective_limit(api: &Api, params: &ListParams) -> usize {
+    let bound = api.settings.paginate_by.unwrap_or(usize::MAX);
+    let bound = bound.min(api.settings.storage_max_fetch_size);
+    params.limit.unwrap_or(bound).min(bound)
+}
+
+/// The URL of the page that a token leads to.
+pub(super) fn next_page_url(api: &Api, call: &Call, limit: usize, token: &Token) -> String {
+    let pairs = parse_query(&call.request.query).unwrap_or_default();
+    let limit = limit.to_string();
+    let token = token.encode();
+    let mut kept: Vec<(&str, &str)> = Vec::new();
+    for (name, value) in &pairs {
+        if name != "_limit" && name != "_token" {
+            kept.retain(|(other, _)| other != name);
+            kept.push((name, value));
+        }
+    }
+    kept.push(("_limit", &limit));
+    kept.push(("_token", &token));
+    let path = percent_encoding::utf8_percent_encode(&call.request.path, PATH);
+    format!("{}{path}?{}", api.origin(&call.request), encode_query(kept))
+}
+
+/// Rows on their way into the body of an answer.
+pub(super) struct Page<'a> {
+    body: Vec<u8>,
+    fields: &'a [Vec<String>],
+    limit: usize,
+    count: usize,
+    last: Option<Object>,
+    more: bool,
+}
+
+impl<'a> Page<'a> {
+    pub(super) fn new(fields: &'a [Vec<String>], limit: usize) -> Self {
+        Self { body: Vec::new(), fields, limit, count: 0, last: None, more: false }
+    }
+
+    /// Takes a row; the one beyond the limit only shows that there are more.
+    pub(super) fn add(&mut self, row: Row<'_>) {
+        if self.count == self.limit {
+            self.more = true;
+            return;
+        }
+        self.body.extend_from_slice(if self.count == 0 { b"{\"data\":[" } else { b"," });
+        if self.fields.is_empty() {
+            render::write_row(row, &mut self.body);
+        } else {
+            let kept = render::project(&render::to_map(row), self.fields);
+            serde_json::to_writer(&mut self.body, &kept).expect("memory takes all");
+        }
+        self.count += 1;
+        if self.count == self.limit {
+            self.last = Some(row.to_object());
+        }
+    }
+
+    /// Ends the body. If there are more rows: the last of this page, and how many it has.
+    pub(super) fn finish(mut self, body: &mut Vec<u8>) -> Option<(Object, u64)> {
+        if self.count == 0 {
+            self.body.extend_from_slice(b"{\"data\":[");
+        }
+        self.body.extend_from_slice(b"]}");
+        *body = self.body;
+        self.last.filter(|_| self.more).map(|last| (last, self.count as u64))
+    }
+}

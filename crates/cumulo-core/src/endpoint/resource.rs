@@ -1,0 +1,179 @@
+//! Lists and objects: what all verbs share.
+
+use http::Method;
+use serde_json::Value;
+
+use crate::{
+    api::Api,
+    authorization::{self, Authorizer},
+    caching::Caching,
+    call::Call,
+    cors,
+    error::{ApiError, Invalid, Location, Result},
+    object::{Acl, Timestamp},
+    params::headers::{ContentType, Preconditions, require_json_accepted},
+    reply::Reply,
+    resource::{Resource, Target},
+    store::Transaction,
+};
+
+use super::{create, delete, get, list, patch, put};
+
+/// What a verb works with.
+pub(super) struct Context<'a> {
+    pub(super) api: &'a Api,
+    pub(super) call: &'a Call,
+    pub(super) target: &'a Target,
+    pub(super) content_type: ContentType,
+    pub(super) principals: Vec<String>,
+}
+
+/// Answers a request to a list or an object.
+pub fn answer(api: &Api, call: &Call, target: &Target, tx: &mut dyn Transaction) -> Result<Reply> {
+    let method = &call.request.method;
+    if target.id.is_none() || !call.request.is_safe() {
+        require_valid_parents(api, target)?;
+    }
+    if !call.request.is_safe() {
+        if target.resource.name == "record" {
+            require_holder(target, tx)?;
+        }
+        check_posted_id(api, call, target)?;
+    }
+    require_json_accepted(&call.request.headers)?;
+    let content_type =
+        if has_body(method) { ContentType::parse(&call.request)? } else { ContentType::Json };
+    let principals = authorization::principals(call.user.as_deref(), tx)?;
+    let cx = Context { api, call, target, content_type, principals };
+    match (&target.id, method) {
+        (None, &Method::GET) => list::get(&cx, tx),
+        (None, &Method::HEAD) => list::head(&cx, tx),
+        (None, &Method::POST) => create::post(&cx, tx),
+        (None, _) => delete::delete_list(&cx, tx),
+        (Some(id), &Method::GET | &Method::HEAD) => get::get(&cx, id, tx),
+        (Some(id), &Method::PUT) => put::put(&cx, id, tx),
+        (Some(id), &Method::PATCH) => patch::patch(&cx, id, tx),
+        (Some(id), _) => delete::delete_object(&cx, id, tx),
+    }
+}
+
+/// Whether the body of such a request means something.
+fn has_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+/// Refuses lists under parents that can't be there because of their ids.
+fn require_valid_parents(api: &Api, target: &Target) -> Result<()> {
+    for ancestor in &target.ancestors {
+        if !api.ids(ancestor.resource).accepts(&ancestor.id) {
+            return Err(ApiError::parent_not_found(ancestor.resource.name, &ancestor.id));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses if what directly holds the list is not there.
+pub(super) fn require_holder(target: &Target, tx: &mut dyn Transaction) -> Result<()> {
+    match target.holder() {
+        Some(holder) if tx.acl(&holder.list, &holder.id)?.is_none() => {
+            Err(ApiError::parent_not_found(holder.resource.name, &holder.id))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A posted id must be valid, whoever posts it.
+fn check_posted_id(api: &Api, call: &Call, target: &Target) -> Result<()> {
+    if call.request.method != Method::POST || target.id.is_some() {
+        return Ok(());
+    }
+    match call.body.as_ref().ok().and_then(|body| body.get("data")?.get("id")) {
+        None => Ok(()),
+        Some(Value::String(id)) if api.ids(target.resource).accepts(id) => Ok(()),
+        Some(_) => Err(invalid_id()),
+    }
+}
+
+fn invalid_id() -> ApiError {
+    Invalid::unnamed(Location::Path, "Invalid object id").into()
+}
+
+impl Context<'_> {
+    pub(super) fn authorizer(&self) -> Authorizer<'_> {
+        Authorizer {
+            configured: &self.api.configured,
+            principals: &self.principals,
+            authenticated: self.call.user.is_some(),
+        }
+    }
+
+    pub(super) fn resource(&self) -> &'static Resource {
+        self.target.resource
+    }
+
+    /// Refuses an id in the path that no object can have.
+    pub(super) fn check_id(&self, id: &str) -> Result<()> {
+        if self.api.ids(self.resource()).accepts(id) { Ok(()) } else { Err(invalid_id()) }
+    }
+
+    /// The problems that every request can have: its origin, the JSON of its body, and its
+    /// preconditions, which are returned.
+    pub(super) fn common(&self, problems: &mut Vec<Invalid>) -> Preconditions {
+        let headers = &self.call.request.headers;
+        problems.extend(cors::problem(&self.api.settings, headers));
+        if let Err(problem) = &self.call.body {
+            problems.push(problem.clone());
+            if has_body(&self.call.request.method) {
+                problems.push(Invalid::new(Location::Body, "", "Required"));
+            }
+        }
+        Preconditions::parse(headers, problems)
+    }
+
+    /// Sets the cache headers of something that is read.
+    pub(super) fn set_caching(&self, reply: &mut Reply, tx: &mut dyn Transaction) -> Result<()> {
+        let caching = if self.call.user.is_some() {
+            Caching::Forbidden
+        } else {
+            let expires = self.collection_cache_expires(tx)?;
+            Caching::of(&self.api.settings, self.target, expires)
+        };
+        caching.apply(&mut reply.headers, self.api.clock.now());
+        Ok(())
+    }
+
+    /// For how long the collection of these records lets anonymous readers cache them.
+    fn collection_cache_expires(&self, tx: &mut dyn Transaction) -> Result<Option<i64>> {
+        let holder = self.target.holder().filter(|holder| holder.resource.name == "collection");
+        let Some(holder) = holder else { return Ok(None) };
+        let Some(collection) = tx.get(&holder.list, &holder.id)? else { return Ok(None) };
+        Ok(crate::render::parse(&collection.object.data)
+            .get("cache_expires")
+            .and_then(Value::as_i64))
+    }
+
+    /// What of an object's access control list the user sees: all of it for who is named as a
+    /// writer, nothing for others.
+    pub(super) fn visible_acl<'a>(&self, acl: &'a Acl) -> &'a Acl {
+        const NOTHING: &Acl = &Acl(std::collections::BTreeMap::new());
+        if acl.grants("write", &self.principals) { acl } else { NOTHING }
+    }
+
+    /// The 404 of this object.
+    pub(super) fn not_found(&self, id: &str) -> ApiError {
+        ApiError::object_not_found(self.resource().name, id)
+    }
+}
+
+/// The 304 for something with this timestamp.
+pub(super) fn not_modified(timestamp: Timestamp) -> Reply {
+    let mut reply = Reply::empty(http::StatusCode::NOT_MODIFIED);
+    reply.set_timestamp(timestamp);
+    reply
+}
+
+/// The 412 for something with this timestamp.
+pub(super) fn precondition_failed(error: ApiError, timestamp: Timestamp) -> ApiError {
+    let [etag, last_modified] = crate::reply::timestamp_headers(timestamp);
+    error.with_header(etag.0, etag.1).with_header(last_modified.0, last_modified.1)
+}

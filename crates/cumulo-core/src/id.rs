@@ -1,0 +1,76 @@
+//! Identifiers: which are valid, and new ones.
+
+use rand::Rng;
+use uuid::Uuid;
+
+use crate::settings::IdGenerator;
+
+impl IdGenerator {
+    /// Whether `id` is valid: a lower-case UUID, or letters, digits, `-` and `_` that begin with a
+    /// letter or digit.
+    pub fn accepts(self, id: &str) -> bool {
+        match self {
+            Self::Name | Self::RelaxedUuid => is_name(id),
+            Self::Uuid4 => is_uuid(id),
+        }
+    }
+
+    /// A new id. Those of records are time-ordered, so that rows that are made one after the other
+    /// are stored side by side.
+    pub fn generate(self) -> String {
+        match self {
+            Self::Name => generate_name(),
+            Self::RelaxedUuid => Uuid::now_v7().to_string(),
+            Self::Uuid4 => Uuid::new_v4().to_string(),
+        }
+    }
+}
+
+fn is_name(id: &str) -> bool {
+    let mut bytes = id.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+fn is_uuid(id: &str) -> bool {
+    id.len() == 36
+        && id.bytes().enumerate().all(|(position, byte)| match position {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}
+
+fn generate_name() -> String {
+    const ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    const ALPHANUMERIC: usize = 62;
+    let mut rng = rand::rng();
+    (0..8)
+        .map(|position| if position == 0 { ALPHANUMERIC } else { ALPHABET.len() })
+        .map(|choices| char::from(ALPHABET[rng.random_range(0..choices)]))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_ids_are_valid() {
+        for rule in [IdGenerator::Name, IdGenerator::RelaxedUuid, IdGenerator::Uuid4] {
+            for _ in 0..100 {
+                let id = rule.generate();
+                assert!(rule.accepts(&id), "{rule:?} {id}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_begin_with_a_letter_or_digit() {
+        for id in ["a", "0", "a_b-C", "b9b6-"] {
+            assert!(IdGenerator::Name.accepts(id), "{id}");
+        }
+        for id in ["", "-a", "_a", "a b", "a\n", "é", "a/b", "*", "a%"] {
+            assert!(!IdGenerator::Name.accepts(id), "{id}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What must hold between settings, and what a user should be warned of.
+
+use std::path::PathBuf;
+
+use secrecy::ExposeSecret;
+
+use super::{Engine, PolicyKind, Settings, source::Source};
+
+/// Brings the settings into their final shape and finds what can't work.
+pub(super) fn run(settings: &mut Settings, source: &mut Source) {
+    settings.batch_max_requests = settings.batch_max_requests.filter(|most| *most > 0);
+    settings.paginate_by = settings.paginate_by.filter(|most| *most > 0);
+    check_storage(settings, source);
+    check_version(settings, source);
+    check_security(settings, source);
+}
+
+fn check_storage(settings: &Settings, source: &mut Source) {
+    let storage = settings.storage_backend;
+    if settings.permission_backend.is_some_and(|permission| permission != storage) {
+        let problem = format!(
+            "permissions are kept with the objects: set it to the engine of '{}' ({}), or remove it",
+            source.typed("storage_backend"),
+            storage.as_str()
+        );
+        source.mistake("permission_backend", problem);
+    }
+    let has_url = !settings.storage_url.expose_secret().is_empty();
+    if storage == Engine::Sqlite && has_url && settings.sqlite_path().is_none() {
+        // The value is not repeated: it may hold a password.
+        source
+            .mistake("storage_url", "expected sqlite:///relative/path or sqlite:////absolute/path");
+    }
+}
+
+fn check_version(settings: &Settings, source: &mut Source) {
+    let version = &settings.http_api_version;
+    let well_formed = version.split('.').all(|part| {
+        (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    if !well_formed {
+        let problem = format!("expected a version such as 1.23, got '{version}'");
+        source.mistake("http_api_version", problem);
+    }
+}
+
+fn check_security(settings: &Settings, source: &mut Source) {
+    let basic = settings.auth_policies.iter().any(|policy| policy.kind == PolicyKind::Basic);
+    if basic && settings.userid_hmac_secret.expose_secret().is_empty() {
+        source.warnings.push(
+            "'userid_hmac_secret' is empty: the ids of users give their passwords to whoever tries \
+             enough of them."
+                .into(),
+        );
+    }
+    let has_plugin = |name: &str| settings.includes.iter().any(|plugin| plugin == name);
+    if has_plugin("default_bucket")
+        && settings.default_bucket_hmac_secret.expose_secret().is_empty()
+    {
+        source.warnings.push(
+            "'default_bucket_hmac_secret' is empty: who knows the id of a user knows the id of \
+             their default bucket."
+                .into(),
+        );
+    }
+    if has_plugin("flush") {
+        source.warnings.push(
+            "The plugin 'flush' is on: anybody can delete everything with POST /__flush__.".into(),
+        );
+    }
+}
+
+impl Settings {
+    /// The SQLite file that `storage_url` names.
+    pub fn sqlite_path(&self) -> Option<PathBuf> {
+        let path = self.storage_url.expose_secret().strip_prefix("sqlite:///")?;
+        // Not percent-decoded: neither is it by Python's database library.
+        (!path.is_empty() && !path.contains('?')).then(|| path.into())
+    }
+}

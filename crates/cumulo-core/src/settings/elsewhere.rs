@@ -1,0 +1,77 @@
+//! Settings of the reference server that mean nothing here, so that its files start us unchanged.
+
+/// What the reference server does with a setting that does nothing here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Elsewhere {
+    /// Tunes Python or a plugin: nobody misses it.
+    Silent,
+    /// Switches something on that somebody may count on.
+    Warn,
+}
+
+use Elsewhere::{Silent, Warn};
+
+/// A name that ends with `*` stands for all that begin like it.
+const NAMES: &[(&str, Elsewhere)] = &[
+    ("event_listeners", Warn),
+    ("newrelic_config", Warn),
+    ("profiler_enabled", Warn),
+    ("sentry_dsn", Warn),
+    ("statsd_url", Warn),
+    ("account_cache_ttl_seconds", Silent),
+    ("account_validation*", Silent),
+    ("admin_assets_path", Silent),
+    ("cache_hosts", Silent),
+    ("cache_max_backlog", Silent),
+    ("cache_max_overflow", Silent),
+    ("cache_max_size_bytes", Silent),
+    ("cache_pool_recycle", Silent),
+    ("cache_pool_size", Silent),
+    ("cache_pool_timeout", Silent),
+    ("cache_poolclass", Silent),
+    ("cache_prefix", Silent),
+    ("cache_url", Silent),
+    ("event_listeners.*", Silent),
+    ("history.*", Silent),
+    ("initialization_sequence", Silent),
+    ("json_renderer", Silent),
+    ("metrics_matchdict_fields", Silent),
+    ("newrelic_env", Silent),
+    ("openid.*", Silent),
+    ("permission_max_backlog", Silent),
+    ("permission_max_overflow", Silent),
+    ("permission_pool_recycle", Silent),
+    ("permission_pool_size", Silent),
+    ("permission_pool_timeout", Silent),
+    ("permission_poolclass", Silent),
+    ("permission_url", Silent),
+    ("profiler_dir", Silent),
+    ("prometheus_*", Silent),
+    ("sentry_breadcrumbs_min_level", Silent),
+    ("sentry_env", Silent),
+    ("sentry_events_min_level", Silent),
+    ("settings_prefix", Silent),
+    ("statsd_backend", Silent),
+    ("statsd_prefix", Silent),
+    ("storage_max_backlog", Silent),
+    ("storage_max_overflow", Silent),
+    ("storage_pool_recycle", Silent),
+    ("storage_pool_size", Silent),
+    ("storage_pool_timeout", Silent),
+    ("storage_poolclass", Silent),
+    ("tm.*", Silent),
+];
+
+/// What to do about the setting `name`, if the reference server has it.
+pub(super) fn find(name: &str) -> Option<Elsewhere> {
+    let matches = |known: &str| match known.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == known,
+    };
+    NAMES.iter().find(|(known, _)| matches(known)).map(|(_, effect)| *effect)
+}
+
+/// The full names in the list.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|(name, _)| *name).filter(|name| !name.ends_with('*'))
+}

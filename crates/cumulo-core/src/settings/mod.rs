@@ -1,0 +1,304 @@
+//! The settings: typed once, at start.
+//!
+//! [`Settings::load`] takes the pairs of the `[app:main]` section of an INI file and the variables
+//! of the environment, and gives the typed [`Settings`] with warnings, or every mistake at once.
+//! Names are those of Kinto. `kinto.paginate_by`, `cumulo.paginate_by` and `paginate_by` are the
+//! same setting, and so are `KINTO_PAGINATE_BY` and `CUMULO_PAGINATE_BY`, which win.
+//!
+//! - [`table`]: the macro; the table itself is below
+//! - [`value`]: how a text becomes a value
+//! - [`families`]: settings whose names are made of parts
+//! - [`reference()`]: all of them, as a page
+//!
+//! ```
+//! use cumulo_core::settings::Settings;
+//!
+//! let file = [("kinto.paginate_by".to_owned(), "100".to_owned())];
+//! let env = [("CUMULO_READONLY".to_owned(), "yes".to_owned())];
+//! let settings = Settings::load(&file, &env)?.settings;
+//! assert_eq!(settings.paginate_by, Some(100));
+//! assert!(settings.readonly);
+//! # Ok::<(), cumulo_core::settings::Mistakes>(())
+//! ```
+
+mod checks;
+pub mod date;
+mod elsewhere;
+pub mod families;
+mod reference;
+mod source;
+pub mod table;
+#[cfg(test)]
+mod tests;
+pub mod value;
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
+
+use secrecy::SecretString;
+
+pub use self::{
+    families::FAMILIES,
+    reference::reference,
+    table::Key,
+    value::{CacheEngine, Engine, IdGenerator, LogFormat, SqliteDurability},
+};
+use self::{source::Source, table::settings, value::Value};
+use crate::object::Timestamp;
+
+/// The plugins that there are, by their short names.
+pub const PLUGINS: &[&str] = &["default_bucket", "flush"];
+
+settings! {
+    /// Everything that can be chosen when the service starts.
+    #[derive(Clone, Debug)]
+    pub struct Settings {
+        "Service" {
+            /// Refuse everything that writes.
+            readonly: bool = false,
+            /// The plugins to switch on, in order: `default_bucket`, `flush`. The names may have
+            /// the prefix `kinto.plugins.`.
+            includes: Vec<String> = Vec::new(),
+            /// The most requests in one batch. 0 or nothing: no limit.
+            batch_max_requests: Option<usize> = Some(25),
+            /// The most objects in one page of a list, and how many there are when the client
+            /// asks for no limit. 0 or nothing: no limit but `storage_max_fetch_size`.
+            paginate_by: Option<usize> = None,
+            /// How long the token of a next page can be used when the page was a deletion.
+            pagination_token_validity_seconds: u32 = 600,
+            /// Give whoever creates or changes an object the permission to write it, and show that
+            /// in its permissions.
+            explicit_permissions: bool = true,
+            /// Check records against the JSON schemas of their collections.
+            experimental_collection_schema_validation: bool = false,
+            /// Serve `/permissions`, where users find what they may do.
+            experimental_permissions_endpoint: bool = false,
+            /// Undo everything that a request, or a batch, wrote when it ends with a server error.
+            transaction_per_request: bool = true,
+            /// The id generator of resources that have no `<resource>_id_generator`.
+            id_generator: IdGenerator = IdGenerator::Uuid4,
+            /// How long a check of `/__heartbeat__` may take.
+            heartbeat_timeout_seconds: u32 = 10,
+        }
+        "Storage" {
+            /// Where objects and permissions are: `memory` (gone when the process ends) or
+            /// `sqlite`. Also with the prefix `kinto.core.storage.`.
+            storage_backend: Engine = Engine::Memory,
+            /// The SQLite file: `sqlite:///relative/path` or `sqlite:////absolute/path`.
+            /// Nothing: `cumulo.sqlite` in the data folder.
+            storage_url: SecretString = SecretString::default(),
+            /// The most objects that one request reads, whatever limit it asks for.
+            storage_max_fetch_size: usize = 10_000 => 1..=1_000_000_000,
+            /// Permissions are kept with the objects: nothing, or the same as `storage_backend`.
+            permission_backend: Option<Engine> = None,
+            /// Where cached values are. There is only the memory of the process: `sqlite` is
+            /// accepted and means the same.
+            cache_backend: CacheEngine = CacheEngine::Memory,
+            /// What an acknowledged write survives. `full`: a power cut. `normal`: the end of the
+            /// process; a power cut may lose the latest writes. `off`: the same, and a power cut
+            /// may damage the file.
+            sqlite_durability: SqliteDurability = SqliteDurability::Full,
+            /// How many connections read the file at the same time.
+            sqlite_readers: usize = 4 => 1..=256,
+            /// Make indexes for fields that clients often filter or sort by.
+            sqlite_auto_index: bool = true,
+        }
+        "Security" {
+            /// The key from which the user ids of basic authentication are made. Another key
+            /// makes everybody another user.
+            userid_hmac_secret: SecretString = SecretString::default(),
+            /// The key from which the ids of default buckets are made.
+            default_bucket_hmac_secret: SecretString = SecretString::default(),
+            /// The web pages that may use the service: origins such as `https://example.org`, or
+            /// `*`.
+            cors_origins: Vec<String> = vec!["*".into()],
+            /// For how long browsers remember the answer to a preflight request.
+            cors_max_age_seconds: Option<u32> = Some(3600),
+        }
+        "Limits" {
+            /// The most bytes of a request body.
+            max_body_bytes: usize = 10 * 1024 * 1024 => 1024..=1_000_000_000,
+            /// The most bytes that large request bodies take together; more of them wait.
+            max_bodies_bytes: usize = 128 * 1024 * 1024 => 1_048_576..=1_000_000_000_000,
+            /// The most open connections; more of them wait.
+            max_connections: usize = 4096 => 1..=1_000_000,
+            /// How deep JSON may nest.
+            max_json_depth: usize = 64 => 4..=100,
+            /// The most bytes of request line and headers.
+            max_header_bytes: usize = 64 * 1024 => 8192..=1_048_576,
+            /// How long a client may take to send its headers.
+            header_read_timeout_seconds: u32 = 10 => 1..=3600,
+            /// How long a request may take.
+            request_timeout_seconds: u32 = 30 => 1..=86_400,
+            /// How long requests may take to end when the service stops.
+            shutdown_grace_seconds: u32 = 10 => 0..=3600,
+        }
+        "Addresses and redirects" {
+            /// The host, with port, in the URLs that the service writes. Nothing: that of the
+            /// request.
+            http_host: Option<String> = None,
+            /// The scheme in the URLs that the service writes: `https` behind a proxy that ends
+            /// TLS.
+            http_scheme: Option<String> = None,
+            /// The version of the protocol; the number before the dot is in every path: `/v1/`.
+            http_api_version: String = "1.23".into(),
+            /// Redirect `/buckets` to `/v1/buckets`.
+            version_prefix_redirect_enabled: bool = true,
+            /// For how long this redirect may be kept; below 0: not said.
+            version_prefix_redirect_ttl_seconds: i64 = -1,
+            /// Redirect `/v1/buckets/` to `/v1/buckets`.
+            trailing_slash_redirect_enabled: bool = true,
+            /// For how long this redirect may be kept; below 0: not said.
+            trailing_slash_redirect_ttl_seconds: i64 = 3600,
+            /// For how long the root page may be kept by clients of a read-only service.
+            root_cache_expires_seconds: u32 = 86_400,
+        }
+        "Project" {
+            /// The name of the service in its root page.
+            project_name: String = "kinto".into(),
+            /// The version of the service in its root page, where clients look for what a server
+            /// can do: the release of Kinto whose protocol this program speaks.
+            project_version: String = "26.5.0".into(),
+            /// Where clients find documentation.
+            project_docs: String = "https://kinto.readthedocs.io/".into(),
+            /// Where clients report errors; part of every error response.
+            error_info_link: String = "https://github.com/Kinto/kinto/issues/".into(),
+            /// The file that `/__version__` serves.
+            version_json_path: String = "version.json".into(),
+        }
+        "Back off and end of service" {
+            /// Ask clients, with a `Backoff` header, to wait so many seconds.
+            backoff: Option<u32> = None,
+            /// The share of responses that have the header, in percent. Nothing: all.
+            backoff_percentage: Option<u8> = None => 0..=100,
+            /// What `Retry-After` says in error responses.
+            retry_after_seconds: u32 = 3,
+            /// The date when the service ends. Before, responses carry an `Alert`; from then on
+            /// everything is gone (410).
+            eos: Option<Timestamp> = None,
+            /// The message of this alert.
+            eos_message: Option<String> = None,
+            /// Where to learn more about it.
+            eos_url: Option<String> = None,
+        }
+        "Logs" {
+            /// The shape of log lines: `text` or `json`.
+            log_format: LogFormat = LogFormat::Text,
+            /// `error`, `warn`, `info`, `debug` or `trace`; also for parts of the program:
+            /// `warn,cumulo_http=debug`.
+            log_level: String = "info".into(),
+        }
+    }
+    families {
+        /// Who has a permission by settings, by `<resource>_<permission>`, such as
+        /// `bucket_create`.
+        principals: HashMap<String, Vec<String>> = HashMap::from([
+            ("bucket_create".into(), vec!["system.Authenticated".into()]),
+            ("permissions_read".into(), vec!["system.Everyone".into()]),
+        ]),
+        /// How long responses may be kept, by what stands before `_cache_expires_seconds`:
+        /// `bucket`, `blog.articles.record`, `blog_articles_record`.
+        cache_expires: HashMap<String, u32> = HashMap::new(),
+        /// Methods that are off, such as `plural_bucket_post`.
+        disabled_endpoints: HashSet<String> = HashSet::new(),
+        /// Id generators by resource; others have [`Settings::id_generator`].
+        id_generators: HashMap<String, IdGenerator> = HashMap::from([
+            ("bucket".into(), IdGenerator::Name),
+            ("collection".into(), IdGenerator::Name),
+            ("group".into(), IdGenerator::Name),
+            ("record".into(), IdGenerator::RelaxedUuid),
+        ]),
+        /// Authentication policies in the order in which they are tried.
+        auth_policies: Vec<AuthPolicy> = Vec::new(),
+        /// The date of [`Settings::eos`] as it was written.
+        eos_text: Option<String> = None,
+        /// The file that the settings come from, if any; the program fills it in.
+        config_file: Option<ConfigFile> = None,
+    }
+}
+
+/// What the root page tells of the settings file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// The path as it was given.
+    pub path: String,
+    /// SHA-256 of its content, in hexadecimal.
+    pub hash: String,
+    /// When it was last changed, such as `2030-01-31T10:00:00.123456`.
+    pub modified: String,
+}
+
+/// One way to authenticate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthPolicy {
+    /// First part of the user ids, in lower case.
+    pub name: String,
+    /// What it does.
+    pub kind: PolicyKind,
+}
+
+/// The kinds of authentication policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// Any user name and password are a user.
+    Basic,
+}
+
+/// Settings that can be used, and what the user should know about them.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// One sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Something in the settings that keeps the service from starting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The setting, as the user typed it.
+    pub setting: String,
+    /// What is wrong, and what was expected.
+    pub problem: String,
+}
+
+impl Mistake {
+    fn new(setting: &str, problem: impl Into<String>) -> Self {
+        Self { setting: setting.into(), problem: problem.into() }
+    }
+}
+
+/// All mistakes in the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl std::error::Error for Mistakes {}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings can't be used:")?;
+        for Mistake { setting, problem } in &self.0 {
+            write!(f, "\n  {setting}: {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Settings {
+    /// Types the settings: `pairs` of the file's `[app:main]`, overridden by variables of `env`.
+    pub fn load(pairs: &[(String, String)], env: &[(String, String)]) -> Result<Loaded, Mistakes> {
+        let mut source = Source::new(pairs, env);
+        let eos = source.peek::<Option<String>>("eos");
+        let mut settings = Self { eos_text: eos.flatten(), ..Self::read(&mut source) };
+        families::read_plugins(&mut settings, &mut source);
+        families::read(&mut settings, &mut source);
+        checks::run(&mut settings, &mut source);
+        if source.mistakes.is_empty() {
+            Ok(Loaded { settings, warnings: source.warnings })
+        } else {
+            Err(Mistakes(source.mistakes))
+        }
+    }
+}

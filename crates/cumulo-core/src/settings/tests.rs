@@ -1,0 +1,336 @@
+use secrecy::ExposeSecret;
+
+use super::*;
+
+fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|&(name, value)| (name.into(), value.into())).collect()
+}
+
+fn load(pairs: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Loaded, Mistakes> {
+    Settings::load(&owned(pairs), &owned(env))
+}
+
+fn settings(pairs: &[(&str, &str)]) -> Settings {
+    load(pairs, &[]).expect("settings are right").settings
+}
+
+fn mistakes(pairs: &[(&str, &str)]) -> Vec<String> {
+    let mistakes = load(pairs, &[]).expect_err("settings are wrong").0;
+    mistakes.into_iter().map(|m| format!("{}: {}", m.setting, m.problem)).collect()
+}
+
+fn warnings(pairs: &[(&str, &str)]) -> Vec<String> {
+    load(pairs, &[]).expect("settings are right").warnings
+}
+
+#[test]
+fn nothing_gives_the_defaults() {
+    let loaded = load(&[], &[]).unwrap();
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+    let settings = loaded.settings;
+    assert_eq!(format!("{:?}", settings.eos), "None");
+    assert_eq!(settings.batch_max_requests, Some(25));
+    assert_eq!(settings.storage_backend, Engine::Memory);
+    assert_eq!(settings.principals["bucket_create"], ["system.Authenticated"]);
+    assert_eq!(settings.id_generators["record"], IdGenerator::RelaxedUuid);
+    assert_eq!(settings.http_api_version, "1.23");
+    assert!(settings.auth_policies.is_empty());
+}
+
+#[test]
+fn three_spellings_are_one_setting() {
+    for name in ["kinto.paginate_by", "cumulo.paginate_by", "paginate_by"] {
+        assert_eq!(settings(&[(name, "7")]).paginate_by, Some(7), "{name}");
+    }
+}
+
+#[test]
+fn spellings_may_agree_but_not_differ() {
+    assert!(settings(&[("kinto.readonly", "true"), ("readonly", "true")]).readonly);
+    assert_eq!(
+        mistakes(&[("readonly", "false"), ("kinto.readonly", "true")]),
+        ["readonly: Settings 'kinto.readonly', 'readonly' are in conflict."]
+    );
+    // The same spelling twice is a matter of the file: the last counts.
+    assert_eq!(settings(&[("paginate_by", "1"), ("paginate_by", "2")]).paginate_by, Some(2));
+}
+
+#[test]
+fn the_environment_wins_and_is_enough() {
+    let file = [("kinto.paginate_by", "7")];
+    let env = [
+        ("KINTO_PAGINATE_BY", "8"),
+        ("CUMULO_BUCKET_READ_PRINCIPALS", "system.Everyone basicauth:abc"),
+        ("KINTO_USER_DATA_DELETE_PRINCIPALS", "system.Authenticated"),
+        ("KINTO_PLURAL_BUCKET_POST_ENABLED", "false"),
+        ("KINTO_RECORD_ID_GENERATOR", "kinto.core.storage.generators.UUID4"),
+        ("MULTIAUTH_POLICIES", "basicauth"),
+    ];
+    let loaded = load(&file, &env).unwrap();
+    let settings = loaded.settings;
+    assert_eq!(settings.paginate_by, Some(8));
+    assert_eq!(settings.principals["bucket_read"], ["system.Everyone", "basicauth:abc"]);
+    assert_eq!(settings.principals["user-data_delete"], ["system.Authenticated"]);
+    assert!(settings.disabled_endpoints.contains("plural_bucket_post"));
+    assert_eq!(settings.id_generators["record"], IdGenerator::Uuid4);
+    assert_eq!(settings.auth_policies[0].name, "basicauth");
+}
+
+#[test]
+fn the_environment_overrides_names_that_only_the_file_knows() {
+    let file = [("kinto.blog.Articles.record_cache_expires_seconds", "60")];
+    let env = [("KINTO_BLOG_ARTICLES_RECORD_CACHE_EXPIRES_SECONDS", "90")];
+    let settings = load(&file, &env).unwrap().settings;
+    assert_eq!(settings.cache_expires, HashMap::from([("blog.Articles.record".into(), 90)]));
+}
+
+#[test]
+fn other_variables_are_none_of_ours() {
+    let env = [
+        ("PATH", "/bin"),
+        ("READONLY", "true"),
+        ("KINTO_INI", "kinto.ini"),
+        ("KINTO_PORT", "tcp://10.0.0.1:8888"),
+        ("KINTO_PORT_8888_TCP", "tcp://10.0.0.1:8888"),
+        ("CUMULO_SERVICE_HOST", "10.0.0.1"),
+        ("CUMULO_DATA", "data"),
+    ];
+    let loaded = load(&[], &env).unwrap();
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+    assert!(!loaded.settings.readonly);
+}
+
+#[test]
+fn variables_with_two_prefixes_must_agree() {
+    let env = [("KINTO_READONLY", "true"), ("CUMULO_READONLY", "false")];
+    let mistakes = load(&[], &env).unwrap_err().0;
+    assert_eq!(
+        mistakes[0].problem,
+        "Settings 'CUMULO_READONLY', 'KINTO_READONLY' are in conflict."
+    );
+    let env = [("KINTO_MULTIAUTH_POLICIES", "basicauth"), ("MULTIAUTH_POLICIES", "")];
+    assert_eq!(load(&[], &env).unwrap().settings.auth_policies.len(), 1);
+}
+
+#[test]
+fn all_mistakes_come_at_once_with_the_names_as_typed() {
+    let found = mistakes(&[
+        ("kinto.paginate_by", "many"),
+        ("cumulo.max_json_depth", "101"),
+        ("eos", "soon"),
+        ("kinto.readonly", "perhaps"),
+        ("kinto.bucket_id_generator", "name_generator.Mine"),
+    ]);
+    assert_eq!(found.len(), 5);
+    let found = found.join("\n");
+    for expected in [
+        "kinto.paginate_by: expected a whole number or nothing, got 'many'",
+        "cumulo.max_json_depth: expected a number from 4 to 100, got 101",
+        "eos: expected a date such as",
+        "kinto.readonly: expected true or false, got 'perhaps'",
+        "kinto.bucket_id_generator: expected kinto.views.NameGenerator, kinto.views.RelaxedUUID or",
+    ] {
+        assert!(found.contains(expected), "{expected} in:\n{found}");
+    }
+}
+
+#[test]
+fn unknown_settings_with_our_prefix_are_warned_of() {
+    let found = warnings(&[
+        ("kinto.raedonly", "true"),
+        ("cumulo.something_else_entirely", "1"),
+        ("use", "egg:kinto"),
+        ("pyramid.includes", "x"),
+        ("bucket_crate_principals", "system.Everyone"),
+    ]);
+    assert_eq!(
+        found,
+        [
+            "There is no setting 'bucket_crate_principals', did you mean 'bucket_create_principals'?",
+            "There is no setting 'kinto.raedonly', did you mean 'kinto.readonly'?",
+            "There is no setting 'cumulo.something_else_entirely'.",
+        ]
+    );
+    let env = [("CUMULO_PAGINATE", "1"), ("CUMULO_PAGINAT_BY", "1")];
+    let found = load(&[], &env).unwrap().warnings;
+    assert!(
+        found.iter().any(|warning| warning.contains("did you mean 'CUMULO_PAGINATE_BY'?")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn settings_that_have_no_effect_here() {
+    let found = warnings(&[
+        ("kinto.statsd_url", "udp://localhost"),
+        ("kinto.sentry_dsn", ""),
+        ("kinto.profiler_enabled", "false"),
+        ("kinto.storage_pool_size", "25"),
+        ("kinto.history.exclude_resources", "/buckets/a"),
+        ("kinto.event_listeners.redis.use", "kinto_redis.listeners"),
+        ("tm.annotate_user", "true"),
+        ("multiauth.authorization_policy", "kinto.authorization.AuthorizationPolicy"),
+        ("kinto.multiauth.groupfinder", "x"),
+    ]);
+    assert_eq!(found, ["'kinto.statsd_url' has no effect here yet."]);
+}
+
+#[test]
+fn zero_and_nothing_mean_no_limit() {
+    for value in ["0", "", "null"] {
+        let settings = settings(&[("batch_max_requests", value), ("paginate_by", value)]);
+        assert_eq!(settings.batch_max_requests, None);
+        assert_eq!(settings.paginate_by, None);
+    }
+}
+
+#[test]
+fn plugins_are_known_by_two_names() {
+    let settings = settings(&[(
+        "includes",
+        "kinto.plugins.flush\n  default_bucket kinto.plugins.default_bucket",
+    )]);
+    assert_eq!(settings.includes, ["flush", "default_bucket"]);
+    assert_eq!(
+        mistakes(&[("kinto.includes", "kinto.plugins.accounts default_bukcet")]),
+        [
+            "kinto.includes: there is no plugin 'kinto.plugins.accounts'; there are default_bucket \
+             and flush.",
+            "kinto.includes: there is no plugin 'default_bukcet'; there are default_bucket and \
+             flush. Did you mean 'default_bucket'?",
+        ]
+    );
+}
+
+#[test]
+fn backends_are_known_by_two_names() {
+    let settings = settings(&[
+        ("storage_backend", "kinto.core.storage.sqlite"),
+        ("permission_backend", "sqlite"),
+        ("cache_backend", "kinto.core.cache.sqlite"),
+        ("storage_url", "sqlite:////var/lib/my data.sqlite"),
+    ]);
+    assert_eq!(settings.storage_backend, Engine::Sqlite);
+    assert_eq!(settings.sqlite_path().unwrap().to_str(), Some("/var/lib/my data.sqlite"));
+    assert_eq!(
+        mistakes(&[("kinto.storage_backend", "kinto.core.storage.postgresql")]),
+        ["kinto.storage_backend: expected memory or sqlite, got 'kinto.core.storage.postgresql'"]
+    );
+    assert_eq!(mistakes(&[("cache_backend", "kinto.core.cache.redis")]).len(), 1);
+}
+
+#[test]
+fn permissions_follow_the_storage() {
+    assert_eq!(
+        mistakes(&[("storage_backend", "sqlite"), ("kinto.permission_backend", "memory")]),
+        ["kinto.permission_backend: permissions are kept with the objects: set it to the engine \
+             of 'storage_backend' (sqlite), or remove it"]
+    );
+}
+
+#[test]
+fn a_wrong_storage_url_is_not_repeated() {
+    let found = mistakes(&[
+        ("storage_backend", "sqlite"),
+        ("storage_url", "postgresql://u:secret@host/db"),
+    ]);
+    assert_eq!(found.len(), 1);
+    assert!(!found[0].contains("secret"));
+    assert_eq!(
+        settings(&[("storage_url", "sqlite:///a/b.db")]).sqlite_path(),
+        Some("a/b.db".into())
+    );
+}
+
+#[test]
+fn the_end_of_service_is_kept_as_it_was_written() {
+    let settings = settings(&[("kinto.eos", "2069-02-21")]);
+    assert_eq!(settings.eos, Some(Timestamp(3_128_630_400_000)));
+    assert_eq!(settings.eos_text.as_deref(), Some("2069-02-21"));
+}
+
+#[test]
+fn policies_have_classes() {
+    let policies = settings(&[
+        ("multiauth.policies", "Portier basicauth"),
+        ("multiauth.policy.Portier.use", "kinto.core.authentication.BasicAuthAuthenticationPolicy"),
+        ("userid_hmac_secret", "s"),
+    ])
+    .auth_policies;
+    let names: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
+    assert_eq!(names, ["portier", "basicauth"]);
+    let found = mistakes(&[
+        ("multiauth.policies", "account nothing"),
+        ("multiauth.policy.account.use", "kinto.plugins.accounts.AccountsPolicy"),
+    ]);
+    assert!(found[0].starts_with(
+        "multiauth.policy.account.use: there is no policy 'kinto.plugins.accounts.AccountsPolicy'"
+    ));
+    assert_eq!(
+        found[1],
+        "multiauth.policies: the policy 'nothing' has no setting 'multiauth.policy.nothing.use'"
+    );
+}
+
+#[test]
+fn endpoints_can_be_switched_off() {
+    let settings = settings(&[
+        ("kinto.plural_bucket_POST_enabled", "false"),
+        ("kinto.object_user-data_delete_enabled", "no"),
+        ("kinto.object_record_get_enabled", "true"),
+    ]);
+    let expected = ["plural_bucket_post", "object_user-data_delete"].map(str::to_owned);
+    assert_eq!(settings.disabled_endpoints, HashSet::from(expected));
+}
+
+#[test]
+fn cache_durations_keep_their_spelling() {
+    let settings = settings(&[
+        ("kinto.bucket_cache_expires_seconds", "0"),
+        ("kinto.blog.articles.record_cache_expires_seconds", "60"),
+        ("kinto.blog_articles_record_cache_expires_seconds", "70"),
+        ("kinto.group_cache_expires_seconds", ""),
+    ]);
+    assert_eq!(
+        settings.cache_expires,
+        HashMap::from([
+            ("bucket".into(), 0),
+            ("blog.articles.record".into(), 60),
+            ("blog_articles_record".into(), 70),
+        ])
+    );
+}
+
+#[test]
+fn secrets_are_kept_from_logs() {
+    let settings = settings(&[("userid_hmac_secret", "0123456789")]);
+    assert_eq!(settings.userid_hmac_secret.expose_secret(), "0123456789");
+    assert!(!format!("{settings:?}").contains("0123456789"));
+}
+
+#[test]
+fn dangerous_settings_are_warned_of() {
+    let found =
+        warnings(&[("includes", "flush default_bucket"), ("multiauth.policies", "basicauth")]);
+    assert_eq!(found.len(), 3, "{found:?}");
+}
+
+#[test]
+fn versions_are_numbers_with_dots() {
+    assert_eq!(settings(&[("http_api_version", "\"2.0\"")]).http_api_version, "2.0");
+    assert_eq!(mistakes(&[("http_api_version", "v1")]).len(), 1);
+}
+
+#[test]
+fn the_table_reads_its_own_defaults() {
+    // Each default, as it is written in the reference, must be understood.
+    let pairs: Vec<_> = KEYS.iter().map(|key| (key.name.to_owned(), (key.default)())).collect();
+    let loaded = Settings::load(&pairs, &[]).expect("defaults are right");
+    // Maps print in any order, and are not read from the table.
+    let printed = |settings: Settings| {
+        let bare =
+            Settings { principals: HashMap::new(), id_generators: HashMap::new(), ..settings };
+        format!("{bare:?}")
+    };
+    assert_eq!(printed(loaded.settings), printed(Settings::default()));
+}

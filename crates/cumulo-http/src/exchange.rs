@@ -1,0 +1,137 @@
+//! One request and its response.
+
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use cumulo_core::{
+    api::Step,
+    call::{Call, Endpoint},
+    cors::Exposed,
+    error::ApiError,
+    reply::Reply,
+    request::Request,
+    store::{self, Access, Store},
+};
+use futures_util::FutureExt;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+use tracing::{debug, error};
+
+use crate::{connection::Service, refusal};
+
+/// Answers a request. There is always an answer: a panic becomes a 500.
+pub(crate) async fn answer(
+    service: Arc<Service>,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<Full<Bytes>>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let (method, uri) = (parts.method.clone(), parts.uri.clone());
+    let exchange =
+        AssertUnwindSafe(exchange(&service, parts.method, parts.uri, parts.headers, body));
+    let reply = match exchange.catch_unwind().await {
+        Ok(reply) => reply,
+        Err(_) => {
+            error!(method = %method, path = uri.path(), "the request made the server panic");
+            let error = ApiError::internal(&service.api.settings.error_info_link);
+            service.api.finish(&HeaderMap::new(), Exposed::Common, error.into_reply())
+        }
+    };
+    debug!(
+        target: "request.summary",
+        method = %method,
+        path = uri.path(),
+        querystring = uri.query().unwrap_or(""),
+        code = reply.status.as_u16(),
+        errno = reply.errno,
+        "{method} {} {}", uri.path(), reply.status.as_u16()
+    );
+    Ok(respond(reply))
+}
+
+async fn exchange(
+    service: &Service,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Incoming,
+) -> Reply {
+    let refuse = |error: ApiError, headers: &HeaderMap| {
+        service.api.finish(headers, Exposed::Common, error.into_reply())
+    };
+    if head_size(&uri, &headers) > service.api.settings.max_header_bytes {
+        return refuse(refusal::too_large(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), &headers);
+    }
+    let body = match service.bodies.read(body).await {
+        Ok(body) => body,
+        Err(error) => return refuse(error, &headers),
+    };
+    let query = uri.query().unwrap_or("");
+    let echo = headers.clone();
+    match Request::new(method, uri.path(), query, headers, body.bytes) {
+        Ok(request) => match service.api.begin(request) {
+            Step::Done(reply) => *reply,
+            Step::Run(call) => run(service, Arc::from(call)).await,
+        },
+        Err(error) => refuse(error, &echo),
+    }
+}
+
+/// Bytes of the URL and the headers. While reading, hyper only bounds them roughly.
+fn head_size(uri: &Uri, headers: &HeaderMap) -> usize {
+    let target = uri.path().len() + uri.query().map_or(0, str::len);
+    target + headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
+}
+
+/// Answers a call in a transaction; in a writing one as soon as it turns out to need that.
+async fn run(service: &Service, call: Arc<Call>) -> Reply {
+    let mut access = call.access();
+    loop {
+        let result = match call.endpoint {
+            Endpoint::Heartbeat => {
+                within_heartbeat(service, transact(service, &call, access)).await
+            }
+            _ => transact(service, &call, access).await,
+        };
+        match result {
+            Ok(reply) => return reply,
+            Err(store::Error::ReadOnly) if access != Access::Write => access = Access::Write,
+            Err(failure) => {
+                error!(
+                    method = %call.request.method,
+                    path = call.request.path,
+                    error = &failure as &dyn std::error::Error,
+                    "the storage failed"
+                );
+                return service.api.failed(&call, failure);
+            }
+        }
+    }
+}
+
+/// A storage that is too slow to tell that it works does not.
+async fn within_heartbeat(
+    service: &Service,
+    answer: impl Future<Output = store::Result<Reply>>,
+) -> store::Result<Reply> {
+    let seconds = service.api.settings.heartbeat_timeout_seconds;
+    let late = |error| Err(store::Error::Unavailable(Box::new(error)));
+    timeout(Duration::from_secs(seconds.into()), answer).await.unwrap_or_else(late)
+}
+
+async fn transact(service: &Service, call: &Arc<Call>, access: Access) -> store::Result<Reply> {
+    let (api, call) = (Arc::clone(&service.api), Arc::clone(call));
+    <dyn Store>::transact(&*service.store, access, move |tx| api.answer(&call, tx)).await
+}
+
+fn respond(reply: Reply) -> http::Response<Full<Bytes>> {
+    let mut response = http::Response::new(Full::new(Bytes::from(reply.body)));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    if reply.status == StatusCode::REQUEST_TIMEOUT {
+        let close = http::HeaderValue::from_static("close");
+        response.headers_mut().insert(http::header::CONNECTION, close);
+    }
+    response
+}

@@ -1,0 +1,48 @@
+//! `POST /__flush__` empties the whole store. It is open to everybody: for tests only.
+
+use cumulo_core::{
+    api::Api,
+    call::Call,
+    cors,
+    error::{ApiError, Result},
+    plugin::Plugin,
+    reply::Reply,
+    store::Transaction,
+};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+pub(crate) struct Flush;
+
+const METHODS: &str = "POST, OPTIONS";
+
+impl Plugin for Flush {
+    fn name(&self) -> &'static str {
+        "flush"
+    }
+
+    fn capability(&self) -> Option<(&'static str, Value)> {
+        let value = json!({
+            "description": "The __flush__ endpoint can be used to remove all data from all backends.",
+            "url": "https://kinto.readthedocs.io/en/latest/api/1.x/flush.html",
+        });
+        Some(("flush_endpoint", value))
+    }
+
+    fn claims(&self, path: &str) -> bool {
+        path == "/__flush__"
+    }
+
+    fn answer(&self, api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
+        match call.request.method {
+            Method::OPTIONS => {
+                Ok(cors::preflight(&api.settings, &call.request, METHODS, call.exposed()))
+            }
+            Method::POST => {
+                tx.flush()?;
+                Ok(Reply::json(StatusCode::ACCEPTED, &json!({})))
+            }
+            _ => Err(ApiError::method_not_allowed(METHODS)),
+        }
+    }
+}

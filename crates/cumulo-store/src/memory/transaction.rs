@@ -1,0 +1,286 @@
+//! The port's transaction over the memory store's state.
+
+use std::{ops::Bound, sync::Arc};
+
+use cumulo_core::{
+    clock::Clock,
+    object::{Acl, List, Row, TOMBSTONE, Timestamp},
+    query::Query,
+    store::{Access, Entry, Error, Grant, Result, Transaction},
+};
+
+use super::state::{self, Objects, State, Stored};
+use crate::{bounds::Bounds, run};
+
+/// One transaction; the caller commits it or undoes its changes.
+pub(super) struct Tx<'a> {
+    state: &'a mut State,
+    clock: &'a dyn Clock,
+    access: Access,
+    /// For each open savepoint, how many changes came before it.
+    savepoints: Vec<usize>,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(state: &'a mut State, clock: &'a dyn Clock, access: Access) -> Self {
+        Self { state, clock, access, savepoints: Vec::new() }
+    }
+
+    /// The state, to be changed.
+    fn write(&mut self) -> Result<&mut State> {
+        if self.access == Access::Write { Ok(self.state) } else { Err(Error::ReadOnly) }
+    }
+
+    fn live(&self, list: &List, id: &str) -> Option<&Stored> {
+        self.state.lists.get(list)?.get(id).filter(|stored| !stored.deleted)
+    }
+
+    /// The timestamp that a list has when it starts now.
+    fn start(&self) -> Timestamp {
+        self.clock.now().max(self.state.floor.next())
+    }
+
+    /// Chooses the timestamp of a change to the object `id`, and notes it in the list.
+    fn stamp(&mut self, list: &List, id: &str, asked: Option<Timestamp>) -> Result<Timestamp> {
+        let now = self.clock.now();
+        let (start, floor) = (self.start(), self.state.floor);
+        let Some(objects) = self.state.lists.get(list) else {
+            let stamp = asked.unwrap_or(start);
+            self.state.create_list(list, stamp.max(floor.next()));
+            return Ok(stamp);
+        };
+        let end = objects.timestamp;
+        let stamp = match asked.filter(|&asked| asked != end) {
+            Some(asked) => {
+                if objects.by_time.get(&asked).is_some_and(|other| &*other.id != id) {
+                    return Err(Error::TimestampTaken(asked));
+                }
+                asked
+            }
+            None => now.max(end.next()),
+        };
+        if stamp > end {
+            self.state.set_timestamp(list, stamp);
+        }
+        Ok(stamp)
+    }
+}
+
+impl Transaction for Tx<'_> {
+    fn timestamp(&mut self, list: &List) -> Result<Timestamp> {
+        if let Some(objects) = self.state.lists.get(list) {
+            return Ok(objects.timestamp);
+        }
+        let start = self.start();
+        self.write()?.create_list(list, start);
+        Ok(start)
+    }
+
+    fn get(&mut self, list: &List, id: &str) -> Result<Option<Entry>> {
+        Ok(self.live(list, id).map(|stored| Entry {
+            object: stored.as_row().to_object(),
+            acl: Arc::clone(&stored.acl),
+        }))
+    }
+
+    fn acl(&mut self, list: &List, id: &str) -> Result<Option<Arc<Acl>>> {
+        Ok(self.live(list, id).map(|stored| Arc::clone(&stored.acl)))
+    }
+
+    fn list(
+        &mut self,
+        list: &List,
+        query: &Query,
+        visit: &mut dyn FnMut(Row<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(objects) = self.state.lists.get(list) else { return Ok(()) };
+        let limit = query.limit.unwrap_or(usize::MAX);
+        let matching = newest_first(objects, query).filter(|row| query.matches(*row));
+        if query.sort.is_empty() {
+            return matching.take(limit).try_for_each(visit);
+        }
+        let mut rows: Vec<_> = matching.collect();
+        rows.sort_by(|a, b| query.compare(*a, *b));
+        rows.into_iter().take(limit).try_for_each(visit)
+    }
+
+    fn count(&mut self, list: &List, query: &Query) -> Result<u64> {
+        let Some(objects) = self.state.lists.get(list) else { return Ok(0) };
+        if query.filters.is_empty() && query.ids.is_none() {
+            return Ok(objects.live);
+        }
+        let rows = objects.by_time.values().map(Stored::as_row);
+        Ok(rows.filter(|row| !row.deleted && query.selects(*row)).count() as u64)
+    }
+
+    fn put(
+        &mut self,
+        list: &List,
+        id: &str,
+        last_modified: Option<Timestamp>,
+        data: &str,
+        acl: Option<&Acl>,
+    ) -> Result<Timestamp> {
+        self.write()?;
+        let kept = self.live(list, id).map(|stored| Arc::clone(&stored.acl));
+        let acl = acl.map(|acl| Arc::new(acl.clone())).or(kept).unwrap_or_default();
+        let last_modified = self.stamp(list, id, last_modified)?;
+        let stored =
+            Stored { id: id.into(), last_modified, deleted: false, data: data.into(), acl };
+        self.state.set_object(list, stored);
+        Ok(last_modified)
+    }
+
+    fn set_acl(&mut self, list: &List, id: &str, acl: &Acl) -> Result<()> {
+        self.write()?;
+        if let Some(stored) = self.live(list, id) {
+            let stored = Stored { acl: Arc::new(acl.clone()), ..stored.clone() };
+            self.state.set_object(list, stored);
+        }
+        Ok(())
+    }
+
+    fn delete(
+        &mut self,
+        list: &List,
+        id: &str,
+        last_modified: Option<Timestamp>,
+    ) -> Result<Option<Timestamp>> {
+        self.write()?;
+        if self.live(list, id).is_none() {
+            return Ok(None);
+        }
+        let last_modified = self.stamp(list, id, last_modified)?;
+        let stored = Stored {
+            id: id.into(),
+            last_modified,
+            deleted: true,
+            data: TOMBSTONE.into(),
+            acl: Arc::default(),
+        };
+        self.state.set_object(list, stored);
+        Ok(Some(last_modified))
+    }
+
+    fn delete_below(&mut self, uri: &str) -> Result<()> {
+        let now = self.clock.now();
+        let state = self.write()?;
+        let prefix = format!("{uri}/");
+        let first = List::new(uri, "");
+        let lists: Vec<_> = state
+            .lists
+            .range(first..)
+            .map(|(list, _)| list)
+            .take_while(|list| list.parent.starts_with(uri))
+            .filter(|list| list.parent == uri || list.parent.starts_with(&prefix))
+            .cloned()
+            .collect();
+        for list in &lists {
+            state.remove_list(list, now);
+        }
+        state::below(&state.members, uri).iter().try_for_each(|group| self.disband(group))
+    }
+
+    fn shared(
+        &mut self,
+        list: &List,
+        principals: &[String],
+        permissions: &[&str],
+    ) -> Result<Vec<String>> {
+        let Some(objects) = self.state.lists.get(list) else { return Ok(Vec::new()) };
+        let live = objects.by_time.values().filter(|stored| !stored.deleted);
+        Ok(live
+            .filter(|stored| permissions.iter().any(|held| stored.acl.grants(held, principals)))
+            .map(|stored| stored.id.to_string())
+            .collect())
+    }
+
+    fn granted(&mut self, principals: &[String]) -> Result<Vec<Grant>> {
+        let named = |stored: &&Stored| {
+            stored.acl.0.keys().any(|permission| stored.acl.grants(permission, principals))
+        };
+        Ok(self
+            .state
+            .lists
+            .iter()
+            .flat_map(|(list, objects)| {
+                objects.by_time.values().filter(named).map(|stored| Grant {
+                    list: list.clone(),
+                    id: stored.id.to_string(),
+                    acl: Arc::clone(&stored.acl),
+                })
+            })
+            .collect())
+    }
+
+    fn groups(&mut self, members: &[&str]) -> Result<Arc<Vec<String>>> {
+        let groups = members.iter().filter_map(|&member| self.state.groups.get(member));
+        let mut groups: Vec<_> = groups.flatten().cloned().collect();
+        groups.sort_unstable();
+        groups.dedup();
+        Ok(Arc::new(groups))
+    }
+
+    fn join(&mut self, member: &str, group: &str) -> Result<()> {
+        self.write()?.join(member, group);
+        Ok(())
+    }
+
+    fn leave(&mut self, member: &str, group: &str) -> Result<()> {
+        self.write()?.leave(member, group);
+        Ok(())
+    }
+
+    fn disband(&mut self, group: &str) -> Result<()> {
+        let state = self.write()?;
+        let members = state.members.get(group).cloned().unwrap_or_default();
+        for member in &members {
+            state.leave(member, group);
+        }
+        Ok(())
+    }
+
+    fn leave_all(&mut self, member: &str) -> Result<()> {
+        let state = self.write()?;
+        let groups = state.groups.get(member).cloned().unwrap_or_default();
+        for group in &groups {
+            state.leave(member, group);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let now = self.clock.now();
+        let state = self.write()?;
+        let lists: Vec<_> = state.lists.keys().cloned().collect();
+        for list in &lists {
+            state.remove_list(list, now);
+        }
+        let groups: Vec<_> = state.members.keys().cloned().collect();
+        groups.iter().try_for_each(|group| self.disband(group))
+    }
+
+    fn savepoint(&mut self) -> Result<()> {
+        self.savepoints.push(self.state.changes());
+        Ok(())
+    }
+
+    fn release(&mut self) -> Result<()> {
+        self.savepoints.pop().map(|_| ()).ok_or_else(run::no_savepoint)
+    }
+
+    fn rollback(&mut self) -> Result<()> {
+        let changes = self.savepoints.pop().ok_or_else(run::no_savepoint)?;
+        self.state.undo_to(changes);
+        Ok(())
+    }
+}
+
+/// The rows that the bounds on `last_modified` leave, newest first.
+fn newest_first<'a>(objects: &'a Objects, query: &Query) -> impl Iterator<Item = Row<'a>> {
+    let bounds = Bounds::of(query);
+    let range = (!bounds.is_empty())
+        .then_some((Bound::Included(bounds.min), Bound::Included(bounds.max)))
+        .map(|range| objects.by_time.range(range));
+    range.into_iter().flatten().rev().map(|(_, stored)| stored.as_row())
+}

@@ -1,0 +1,212 @@
+//! A store in one SQLite file.
+//!
+//! ```text
+//! submit ── Write ──► writer ──► transaction ─┐
+//!        ── Read, Scan ──► reader ────────────┼──► rows, sql ──► the file
+//!                             └──── cache ◄───┘ (after each commit)
+//! ```
+//!
+//! - [`writer`]: one thread with one connection; commits once for all who wait
+//! - [`transaction`]: what work may do there
+//! - [`reader`]: the pool of connections that read snapshots
+//! - [`rows`], [`sql`], [`functions`]: reading, the query builder, and the SQL functions it needs
+//! - [`cache`]: what is asked on every request
+//! - [`schema`], [`connection`]: tables, migrations, settings, errors
+
+mod cache;
+mod connection;
+mod functions;
+mod reader;
+mod rows;
+mod schema;
+mod sql;
+mod transaction;
+mod writer;
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use cumulo_core::{
+    clock::Clock,
+    object::Acl,
+    store::{Access, BoxFuture, Error, Result, Store, Work},
+};
+
+pub use self::schema::Migration;
+use self::{cache::Cache, connection::engine, reader::Pool, writer::Writer};
+use crate::{error, run};
+
+/// What an acknowledged write survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// A power cut.
+    #[default]
+    Full,
+    /// The end of the process; a power cut may undo the last moments, in order.
+    Normal,
+    /// The end of the process; a power cut may destroy the file.
+    Off,
+}
+
+/// How a file is used.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What an acknowledged write survives.
+    pub durability: Durability,
+    /// How many reads run at once; more wait.
+    pub readers: usize,
+    /// Bytes of pages that the writing connection keeps.
+    pub writer_cache: usize,
+    /// Bytes of pages that each reading connection keeps.
+    pub reader_cache: usize,
+    /// Whether fields that are filtered or sorted by in long lists get indexes.
+    pub auto_index: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::default(),
+            readers: 4,
+            writer_cache: 8 << 20,
+            reader_cache: 2 << 20,
+            auto_index: true,
+        }
+    }
+}
+
+/// A store in one SQLite file, which it owns while it is open.
+pub struct Sqlite {
+    shared: Arc<Shared>,
+    writer: Writer,
+    /// Keeps other processes out while the store is open.
+    lock: Mutex<Option<File>>,
+}
+
+/// What the readers and the writer have in common.
+struct Shared {
+    path: PathBuf,
+    options: Options,
+    clock: Arc<dyn Clock>,
+    cache: Cache,
+    pool: Pool,
+    resources: Resources,
+    no_acl: Arc<Acl>,
+    closed: AtomicBool,
+}
+
+impl Sqlite {
+    /// Opens the database at `path`, which is created or migrated if need be.
+    pub fn open(path: &Path, options: Options, clock: Arc<dyn Clock>) -> error::Result<Self> {
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let lock = connection::lock(&path)?;
+        let mut connection = connection::open_writer(&path, &options)?;
+        let migration = schema::migrate(&mut connection, &path)?;
+        if migration.from != migration.to {
+            tracing::info!(from = migration.from, to = migration.to, "migrated the database");
+        }
+        collect_garbage(&connection).map_err(|source| engine(&path, source))?;
+        let shared = Arc::new(Shared {
+            path,
+            options,
+            clock,
+            cache: Cache::default(),
+            pool: Pool::default(),
+            resources: Resources::default(),
+            no_acl: Arc::default(),
+            closed: AtomicBool::new(false),
+        });
+        let writer = Writer::start(connection, Arc::clone(&shared))
+            .map_err(|source| engine(&shared.path, source))?;
+        Ok(Self { shared, writer, lock: Mutex::new(Some(lock)) })
+    }
+
+    /// Brings the database at `path` to the present schema and tells what was done.
+    pub fn migrate(path: &Path) -> error::Result<Migration> {
+        let _lock = connection::lock(path)?;
+        let mut connection = connection::open_writer(path, &Options::default())?;
+        schema::migrate(&mut connection, path)
+    }
+}
+
+impl Store for Sqlite {
+    fn submit(&self, access: Access, mut work: Work) -> BoxFuture<'_, Result<()>> {
+        match access {
+            Access::Write => {
+                let reply = self.writer.submit(work);
+                Box::pin(async { reply.await.unwrap_or_else(|_| Err(unanswered())) })
+            }
+            Access::Read => Box::pin(std::future::ready(self.shared.read(&mut work))),
+            Access::Scan => {
+                let shared = Arc::clone(&self.shared);
+                run::off_thread(move || shared.read(&mut work))
+            }
+        }
+    }
+
+    fn close(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+        self.shared.pool.close();
+        self.writer.close();
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn read(&self, work: &mut Work) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(run::closed());
+        }
+        reader::run(self, work)
+    }
+}
+
+fn unanswered() -> Error {
+    run::internal("the writer gave no answer")
+}
+
+/// Removes access control lists that no object has any more. Only when the file is opened: later,
+/// caches know their ids.
+fn collect_garbage(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "BEGIN IMMEDIATE;
+         DELETE FROM acl WHERE NOT EXISTS (SELECT 1 FROM object WHERE object.acl = acl.id);
+         DELETE FROM access WHERE NOT EXISTS (SELECT 1 FROM acl WHERE acl.id = access.acl);
+         COMMIT;",
+    )
+}
+
+/// Names of resources, which the port wants to live forever. The program knows few.
+#[derive(Default)]
+struct Resources(Mutex<BTreeSet<&'static str>>);
+
+impl Resources {
+    /// Remembers a name that lives forever anyway.
+    fn note(&self, name: &'static str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+    }
+
+    /// A name out of the file; leaked if the program has not used it yet.
+    fn intern(&self, name: &str) -> &'static str {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = names.get(name) {
+            return known;
+        }
+        let name: &'static str = name.to_owned().leak();
+        names.insert(name);
+        name
+    }
+}

@@ -1,0 +1,171 @@
+//! Reading the database: the part that readers and the writer share.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use cumulo_core::{
+    object::{Acl, List, Object, Row, Timestamp},
+    store::{Entry, Grant, Result},
+};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use serde_json::Value;
+
+use super::{Shared, cache::ListRow, connection::failed, sql::Sql};
+use crate::run;
+
+/// The database as one connection sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) shared: &'a Shared,
+}
+
+impl Rows<'_> {
+    pub(super) fn list_row(self, list: &List) -> Result<Option<ListRow>> {
+        const SQL: &str =
+            "SELECT id, last_modified, live FROM list WHERE parent = ?1 AND resource = ?2";
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        let row = statement.query_row(params![list.parent, list.resource], |row| {
+            let live = row.get::<_, i64>(2)?.unsigned_abs();
+            Ok(ListRow { id: row.get(0)?, timestamp: Timestamp(row.get(1)?), live })
+        });
+        row.optional().map_err(failed)
+    }
+
+    pub(super) fn get(self, list: &List, id: &str) -> Result<Option<Entry>> {
+        const SQL: &str = "SELECT deleted, last_modified, acl, data FROM object
+            WHERE list = (SELECT id FROM list WHERE parent = ?1 AND resource = ?2) AND id = ?3";
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        let mut rows = statement.query(params![list.parent, list.resource, id]).map_err(failed)?;
+        let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
+        if row.get(0).map_err(failed)? {
+            return Ok(None);
+        }
+        let object = Object {
+            id: id.to_owned(),
+            last_modified: Timestamp(row.get(1).map_err(failed)?),
+            deleted: false,
+            data: row.get(3).map_err(failed)?,
+        };
+        let acl = self.interned(row.get(2).map_err(failed)?)?;
+        Ok(Some(Entry { object, acl }))
+    }
+
+    pub(super) fn acl(self, list: &List, id: &str) -> Result<Option<Arc<Acl>>> {
+        const SQL: &str = "SELECT acl FROM object
+            WHERE list = (SELECT id FROM list WHERE parent = ?1 AND resource = ?2) AND id = ?3
+            AND deleted = 0";
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        let acl = statement.query_row(params![list.parent, list.resource, id], |row| row.get(0));
+        acl.optional().map_err(failed)?.map(|acl| self.interned(acl)).transpose()
+    }
+
+    /// Runs a statement that selects id, timestamp, whether it is a tombstone, and data.
+    pub(super) fn visit(
+        self,
+        sql: Sql,
+        visit: &mut dyn FnMut(Row<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(&sql.text).map_err(failed)?;
+        let mut rows = statement.query(params_from_iter(sql.params)).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            visit(borrowed(row).map_err(failed)?)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn count(self, sql: Sql) -> Result<u64> {
+        let mut statement = self.connection.prepare_cached(&sql.text).map_err(failed)?;
+        let count = statement.query_row(params_from_iter(sql.params), |row| row.get::<_, i64>(0));
+        count.map(i64::unsigned_abs).map_err(failed)
+    }
+
+    pub(super) fn shared(
+        self,
+        list: &List,
+        principals: &[String],
+        permissions: &[&str],
+    ) -> Result<Vec<String>> {
+        const SQL: &str = "SELECT id FROM object
+            WHERE list = (SELECT id FROM list WHERE parent = ?1 AND resource = ?2)
+            AND acl IN (SELECT acl FROM access
+                WHERE principal IN (SELECT value FROM json_each(?3))
+                AND permission IN (SELECT value FROM json_each(?4)))";
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        let (principals, permissions) = (json(principals), json(permissions));
+        let ids = statement
+            .query_map(params![list.parent, list.resource, principals, permissions], |row| {
+                row.get(0)
+            })
+            .map_err(failed)?;
+        ids.collect::<rusqlite::Result<_>>().map_err(failed)
+    }
+
+    pub(super) fn granted(self, principals: &[String]) -> Result<Vec<Grant>> {
+        const SQL: &str = "SELECT list.parent, list.resource, object.id, object.acl
+            FROM object CROSS JOIN list ON list.id = object.list
+            WHERE object.acl IN (SELECT acl FROM access
+                WHERE principal IN (SELECT value FROM json_each(?1)))";
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        let mut rows = statement.query([json(principals)]).map_err(failed)?;
+        let mut grants = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            let resource: String = row.get(1).map_err(failed)?;
+            let parent: String = row.get(0).map_err(failed)?;
+            let list = List::new(parent, self.shared.resources.intern(&resource));
+            let acl = self.interned(row.get(3).map_err(failed)?)?;
+            grants.push(Grant { list, id: row.get(2).map_err(failed)?, acl });
+        }
+        Ok(grants)
+    }
+
+    pub(super) fn groups(self, members: &[&str]) -> Result<Arc<Vec<String>>> {
+        const SQL: &str = "SELECT DISTINCT group_uri FROM membership
+            WHERE member IN (SELECT value FROM json_each(?1)) ORDER BY group_uri";
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        let groups = statement.query_map([json(members)], |row| row.get(0)).map_err(failed)?;
+        groups.collect::<rusqlite::Result<_>>().map(Arc::new).map_err(failed)
+    }
+
+    /// The access control list with this id; the empty one has none.
+    pub(super) fn interned(self, id: Option<i64>) -> Result<Arc<Acl>> {
+        let Some(id) = id else { return Ok(Arc::clone(&self.shared.no_acl)) };
+        if let Some(acl) = self.shared.cache.interned(id) {
+            return Ok(acl);
+        }
+        let mut statement =
+            self.connection.prepare_cached("SELECT text FROM acl WHERE id = ?1").map_err(failed)?;
+        let text: String = statement.query_row([id], |row| row.get(0)).map_err(failed)?;
+        let acl = Arc::new(parse_acl(&text)?);
+        self.shared.cache.intern(id, &acl);
+        Ok(acl)
+    }
+}
+
+/// The row where the engine holds it.
+fn borrowed<'a>(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Row<'a>> {
+    Ok(Row {
+        id: row.get_ref(0)?.as_str()?,
+        last_modified: Timestamp(row.get_ref(1)?.as_i64()?),
+        deleted: row.get_ref(2)?.as_i64()? != 0,
+        data: row.get_ref(3)?.as_str()?,
+    })
+}
+
+/// Texts as one parameter.
+fn json<T: AsRef<str>>(texts: &[T]) -> String {
+    Value::from_iter(texts.iter().map(AsRef::as_ref)).to_string()
+}
+
+/// An access control list as the database keeps it: equal lists have equal texts.
+pub(super) fn acl_text(acl: &Acl) -> Result<String> {
+    serde_json::to_string(&acl.0).map_err(|error| run::internal(error.to_string()))
+}
+
+fn parse_acl(text: &str) -> Result<Acl> {
+    let acl: BTreeMap<String, BTreeSet<String>> = serde_json::from_str(text)
+        .map_err(|error| run::internal(format!("damaged access control list: {error}")))?;
+    Ok(Acl(acl))
+}

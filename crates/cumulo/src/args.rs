@@ -1,0 +1,160 @@
+//! The command line. Options that Kinto has are spelled as there.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+const DATA_HELP: &str = "Folder for the data [default: $CUMULO_DATA or ./data]";
+
+/// A storage service for applications: JSON records, synced and shared over HTTP.
+///
+/// Without a command it starts the service.
+#[derive(Debug, Parser)]
+#[command(name = "cumulo", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    start: Start,
+}
+
+impl Args {
+    /// The command to run.
+    pub(crate) fn command(self) -> Command {
+        self.command.unwrap_or(Command::Start(self.start))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the service
+    Start(Start),
+    /// Write a settings file with comments and fresh secrets
+    Init(Init),
+    /// Bring the storage to the schema of this version
+    Migrate(Migrate),
+    /// Print the version
+    Version(Common),
+    /// Print the reference of all settings, in Markdown
+    Settings,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Common {
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Settings file [default: $KINTO_INI or $CUMULO_INI, if set]"
+    )]
+    pub(crate) ini: Option<PathBuf>,
+    /// Log errors only, and print nothing
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Log everything, debug messages too
+    #[arg(short = 'v', long, conflicts_with = "quiet")]
+    pub(crate) debug: bool,
+}
+
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Start {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Address to listen on [default: that of the settings file, or 127.0.0.1]
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// Port to listen on [default: that of the settings file, or 8888]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
+    pub(crate) data: Option<PathBuf>,
+    /// Accepted for scripts that start Kinto; does nothing
+    #[arg(long, hide = true)]
+    pub(crate) reload: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Where objects and permissions are stored
+    #[arg(long, value_enum, default_value_t = Backend::Sqlite)]
+    pub(crate) backend: Backend,
+    /// Where cached values are stored
+    #[arg(long, value_enum, default_value_t = Backend::Memory)]
+    pub(crate) cache_backend: Backend,
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) host: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Migrate {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
+    pub(crate) data: Option<PathBuf>,
+    /// Only tell what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// An engine that can be chosen in `init`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    /// In the memory of the process: gone when it ends
+    Memory,
+    /// One SQLite file
+    Sqlite,
+}
+
+impl Backend {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Sqlite => "sqlite",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Command {
+        Args::try_parse_from(line.split(' ')).expect("the line is right").command()
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_means_start() {
+        let Command::Start(start) = parse("cumulo --port 9000 --data here") else { panic!() };
+        assert_eq!(start.port, Some(9000));
+        assert_eq!(start.data, Some("here".into()));
+        assert!(matches!(parse("cumulo"), Command::Start(_)));
+    }
+
+    #[test]
+    fn the_lines_of_kinto_work() {
+        let Command::Start(start) = parse("cumulo start -q --ini a.ini --port 8888 --reload")
+        else {
+            panic!()
+        };
+        assert!(start.common.quiet);
+        let Command::Init(init) =
+            parse("cumulo init --ini a.ini --backend memory --cache-backend memory --host 0.0.0.0")
+        else {
+            panic!()
+        };
+        assert_eq!(init.backend, Backend::Memory);
+        let Command::Migrate(migrate) = parse("cumulo migrate --dry-run --ini a.ini -v") else {
+            panic!()
+        };
+        assert!(migrate.dry_run && migrate.common.debug);
+        assert!(matches!(parse("cumulo version"), Command::Version(_)));
+    }
+}

@@ -1,0 +1,243 @@
+//! What the service runs with: options, settings file, environment, and what holds without them.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use cumulo_core::settings::{Engine, Loaded, Settings};
+use secrecy::ExposeSecret as _;
+
+use crate::{args, ini, secrets};
+
+const DEFAULT_HOST: &str = "127.0.0.1";
+const DEFAULT_PORT: u16 = 8888;
+const DEFAULT_DATA: &str = "data";
+const SQLITE_FILE: &str = "cumulo.sqlite";
+
+/// How the service is set up when nobody says anything: personal buckets for whoever has a name
+/// and a password, kept in one file.
+const UNCONFIGURED: &[(&str, &str)] = &[
+    ("project_name", "Cumulo"),
+    ("project_version", env!("CARGO_PKG_VERSION")),
+    ("storage_backend", "sqlite"),
+    ("multiauth.policies", "basicauth"),
+    ("includes", "default_bucket"),
+    ("bucket_create_principals", "system.Authenticated"),
+    ("experimental_collection_schema_validation", "true"),
+    ("experimental_permissions_endpoint", "true"),
+];
+
+/// The variables of the environment.
+#[derive(Debug, Default)]
+pub(crate) struct Env(Vec<(String, String)>);
+
+impl Env {
+    /// Those of this process.
+    pub(crate) fn of_process() -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self(env::vars_os().filter_map(text).collect())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
+        Self(pairs.iter().map(|&(name, value)| (name.into(), value.into())).collect())
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        let (_, value) = self.0.iter().find(|(known, value)| known == name && !value.is_empty())?;
+        Some(value.into())
+    }
+
+    /// The settings file that the environment names.
+    pub(crate) fn ini(&self) -> Option<PathBuf> {
+        self.path("KINTO_INI").or_else(|| self.path("CUMULO_INI"))
+    }
+}
+
+/// Everything that is known before the service starts.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) settings: Settings,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// The file of the SQLite storage, if that is the storage; its folder exists.
+    pub(crate) sqlite_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Brings together what the options, the file and the environment say.
+    pub(crate) fn load(args: &args::Start, env: &Env) -> anyhow::Result<Self> {
+        let asked_data = args.data.as_deref();
+        let data = asked_data.map(Path::to_owned).or_else(|| env.path("CUMULO_DATA"));
+        let data = data.unwrap_or_else(|| DEFAULT_DATA.into());
+        let (file, about) = match args.common.ini.clone().or_else(|| env.ini()) {
+            Some(path) => {
+                let (file, about) = ini::read(&path, args.port.unwrap_or(DEFAULT_PORT))?;
+                (file, Some(about))
+            }
+            None => (unconfigured(&data)?, None),
+        };
+        let Loaded { mut settings, warnings } = Settings::load(&file.app, &env.0)?;
+        settings.config_file = about;
+        let sqlite_file = sqlite_file(&settings, &data, asked_data.is_some());
+        if let Some(folder) = sqlite_file.as_deref().and_then(Path::parent) {
+            create_folder(folder)?;
+        }
+        let mut warnings = [file.warnings, warnings].concat();
+        if asked_data.is_some() && sqlite_file.is_none() {
+            warnings.push("--data has no effect: the storage is in memory.".into());
+        }
+        if args.reload {
+            warnings.push("--reload has no effect here.".into());
+        }
+        Ok(Self {
+            settings,
+            warnings,
+            host: args.host.clone().or(file.host).unwrap_or_else(|| DEFAULT_HOST.into()),
+            port: args.port.or(file.port).unwrap_or(DEFAULT_PORT),
+            sqlite_file,
+        })
+    }
+}
+
+/// Stands in for a settings file.
+fn unconfigured(data: &Path) -> anyhow::Result<ini::IniFile> {
+    create_folder(data)?;
+    let pairs = UNCONFIGURED.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+    let app = pairs.chain(secrets::of_folder(data)?).collect();
+    Ok(ini::IniFile { app, ..ini::IniFile::default() })
+}
+
+fn sqlite_file(settings: &Settings, data: &Path, data_is_asked_for: bool) -> Option<PathBuf> {
+    if settings.storage_backend != Engine::Sqlite {
+        return None;
+    }
+    if data_is_asked_for || settings.storage_url.expose_secret().is_empty() {
+        return Some(data.join(SQLITE_FILE));
+    }
+    settings.sqlite_path()
+}
+
+/// Makes a folder that only its owner can enter; leaves one that exists as it is.
+fn create_folder(folder: &Path) -> anyhow::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(folder)
+        .with_context(|| format!("can't make the data folder {}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(data: &Path) -> args::Start {
+        args::Start { data: Some(data.join("data")), ..args::Start::default() }
+    }
+
+    fn with_ini(folder: &Path, text: &str) -> args::Start {
+        let path = folder.join("test.ini");
+        fs::write(&path, text).unwrap();
+        let common = args::Common { ini: Some(path), ..args::Common::default() };
+        args::Start { common, ..args::Start::default() }
+    }
+
+    #[test]
+    fn it_runs_without_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::load(&start(folder.path()), &Env::default()).unwrap();
+        assert_eq!(config.warnings, Vec::<String>::new());
+        assert_eq!(config.sqlite_file, Some(folder.path().join("data/cumulo.sqlite")));
+        assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 8888));
+        let settings = config.settings;
+        assert_eq!(settings.includes, ["default_bucket"]);
+        assert_eq!(settings.auth_policies.len(), 1);
+        assert_eq!(settings.userid_hmac_secret.expose_secret().len(), 64);
+        assert_eq!(settings.config_file, None);
+    }
+
+    #[test]
+    fn the_secrets_are_the_same_next_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = || {
+            let config = Config::load(&start(folder.path()), &Env::default()).unwrap();
+            config.settings.userid_hmac_secret.expose_secret().to_owned()
+        };
+        assert_eq!(secret(), secret());
+    }
+
+    #[test]
+    fn the_environment_is_enough_to_configure() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("elsewhere");
+        let env = Env::of(&[
+            ("CUMULO_DATA", data.to_str().unwrap()),
+            ("CUMULO_READONLY", "true"),
+            ("KINTO_USERID_HMAC_SECRET", "12345"),
+        ]);
+        let config = Config::load(&args::Start::default(), &env).unwrap();
+        assert_eq!(config.sqlite_file, Some(data.join("cumulo.sqlite")));
+        assert!(config.settings.readonly);
+        assert_eq!(config.settings.userid_hmac_secret.expose_secret(), "12345");
+    }
+
+    #[test]
+    fn options_win_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "[server:main]\nhost = 0.0.0.0\nport = 7777\n[app:main]\n\
+                    storage_backend = sqlite\nstorage_url = sqlite:///%(here)s/x/y.sqlite\n";
+        let mut args = with_ini(folder.path(), text);
+        let config = Config::load(&args, &Env::default()).unwrap();
+        assert_eq!((config.host.as_str(), config.port), ("0.0.0.0", 7777));
+        let here = fs::canonicalize(folder.path()).unwrap();
+        assert_eq!(config.sqlite_file, Some(here.join("x/y.sqlite")));
+        args.host = Some("::1".into());
+        args.port = Some(1);
+        args.data = Some(folder.path().join("data"));
+        let config = Config::load(&args, &Env::default()).unwrap();
+        assert_eq!((config.host.as_str(), config.port), ("::1", 1));
+        assert_eq!(config.sqlite_file, Some(folder.path().join("data/cumulo.sqlite")));
+    }
+
+    #[test]
+    fn a_file_of_kinto_is_in_memory_unless_it_says_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::load(
+            &with_ini(folder.path(), "[app:main]\nuse = egg:kinto\n"),
+            &Env::default(),
+        );
+        let config = config.unwrap();
+        assert_eq!(config.sqlite_file, None);
+        assert_eq!(config.settings.config_file.unwrap().hash.len(), 64);
+        assert!(config.settings.auth_policies.is_empty());
+    }
+
+    #[test]
+    fn the_environment_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = with_ini(folder.path(), "[app:main]\nkinto.readonly = true\n");
+        let path = args.common.ini.unwrap();
+        for name in ["KINTO_INI", "CUMULO_INI"] {
+            let env = Env::of(&[(name, path.to_str().unwrap())]);
+            let config = Config::load(&args::Start::default(), &env).unwrap();
+            assert!(config.settings.readonly, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_named() {
+        let env = Env::of(&[("KINTO_INI", "nowhere/kinto.ini")]);
+        let error = Config::load(&args::Start::default(), &env).unwrap_err();
+        assert!(error.to_string().contains("nowhere/kinto.ini"));
+    }
+}

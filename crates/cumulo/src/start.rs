@@ -1,0 +1,148 @@
+//! `cumulo start`: listens, says where, and serves until it is told to stop.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, ToSocketAddrs as _},
+};
+
+use anyhow::{Context as _, anyhow};
+use tokio::signal;
+
+use crate::{
+    args,
+    config::{Config, Env},
+    logging, say, wiring,
+};
+
+/// Runs the command.
+pub(crate) fn run(args: &args::Start, env: &Env) -> anyhow::Result<()> {
+    let config = Config::load(args, env)?;
+    logging::start(&config.settings, &args.common)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let listener = listen(&config.host, config.port)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Before anybody is told that we listen: from here on a signal stops us in good order.
+        let stop = stop_signal()?;
+        if !args.common.quiet {
+            say(&announcement(&config, listener.local_addr()?))?;
+        }
+        wiring::serve(config, listener, stop).await
+    })
+}
+
+fn listen(host: &str, port: u16) -> anyhow::Result<TcpListener> {
+    // Python servers take `*` for every address.
+    let name = if host == "*" { "0.0.0.0" } else { host.trim_matches(['[', ']']) };
+    let addresses: Vec<_> = (name, port)
+        .to_socket_addrs()
+        .with_context(|| format!("'{host}' is not an address to listen on"))?
+        .collect();
+    TcpListener::bind(addresses.as_slice()).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            anyhow!("can't listen on {host}, port {port}: the address is already in use")
+        }
+        _ => anyhow!(error).context(format!("can't listen on {host}, port {port}")),
+    })
+}
+
+/// Done when the process is asked to stop: SIGTERM, or Ctrl-C.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+    #[cfg(unix)]
+    let mut interrupt = signal::unix::signal(signal::unix::SignalKind::interrupt())?;
+    Ok(async move {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = signal::ctrl_c().await;
+        tracing::info!("stopping");
+    })
+}
+
+/// What a user wants to know at first.
+fn announcement(config: &Config, address: SocketAddr) -> String {
+    let settings = &config.settings;
+    let major = settings.http_api_version.split('.').next().unwrap_or("1");
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        _ if address.is_ipv6() => format!("[{}]", address.ip()),
+        ip => ip.to_string(),
+    };
+    let url = format!("http://{host}:{}/v{major}", address.port());
+    let data = match &config.sqlite_file {
+        Some(file) => format!("{}", file.display()),
+        None => "in memory, gone when the service stops".to_owned(),
+    };
+    let has_users = !settings.auth_policies.is_empty();
+    let has_default = settings.includes.iter().any(|plugin| plugin == "default_bucket");
+    let example = if has_users && has_default && !settings.readonly {
+        format!(
+            "curl -u ann:secret -H 'Content-Type: application/json' \\\n    \
+             -d '{{\"data\": {{\"title\": \"Hello\"}}}}' \\\n    \
+             {url}/buckets/default/collections/notes/records"
+        )
+    } else {
+        format!("curl {url}/")
+    };
+    format!("Cumulo listens on {url}/\nData: {data}\nTry it:\n  {example}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use cumulo_core::settings::Settings;
+
+    use super::*;
+
+    fn config(settings: Settings, sqlite_file: Option<PathBuf>) -> Config {
+        Config { settings, warnings: vec![], host: String::new(), port: 0, sqlite_file }
+    }
+
+    #[test]
+    fn a_port_in_use_is_said_to_be() {
+        let first = listen("127.0.0.1", 0).unwrap();
+        let error = listen("127.0.0.1", first.local_addr().unwrap().port()).unwrap_err();
+        assert!(error.to_string().contains("already in use"), "{error}");
+    }
+
+    #[test]
+    fn hosts_have_several_spellings() {
+        assert!(listen("localhost", 0).is_ok());
+        assert!(listen("*", 0).unwrap().local_addr().unwrap().ip().is_unspecified());
+        assert!(listen("no such host", 0).unwrap_err().to_string().contains("no such host"));
+    }
+
+    #[test]
+    fn the_announcement_says_where_everything_is() {
+        let loaded = Settings::load(
+            &[
+                ("includes".into(), "default_bucket".into()),
+                ("multiauth.policies".into(), "basicauth".into()),
+            ],
+            &[],
+        );
+        let settings = loaded.unwrap().settings;
+        let text = announcement(
+            &config(settings, Some("data/cumulo.sqlite".into())),
+            "127.0.0.1:8888".parse().unwrap(),
+        );
+        for part in [
+            "listens on http://127.0.0.1:8888/v1/\n",
+            "Data: data/cumulo.sqlite\n",
+            "http://127.0.0.1:8888/v1/buckets/default/collections/notes/records",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let text = announcement(&config(Settings::default(), None), "[::]:80".parse().unwrap());
+        assert!(text.contains("curl http://localhost:80/v1/"), "{text}");
+        assert!(text.contains("in memory"), "{text}");
+    }
+}

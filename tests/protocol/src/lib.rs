@@ -1,0 +1,206 @@
+//! The whole protocol in one process, without sockets: settings, plugins, core and a store.
+
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use cumulo_core::{
+    api::{Api, Step},
+    clock::{Clock, SystemClock},
+    request::Request,
+    settings::Settings,
+    store::{self, Access, Store},
+};
+use cumulo_store::Memory;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::Value;
+
+/// A service with an empty store.
+pub struct App {
+    api: Arc<Api>,
+    store: Arc<dyn Store>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self::with(&[])
+    }
+}
+
+impl App {
+    /// A service with basic authentication, the default bucket, and these settings.
+    pub fn with(settings: &[(&str, &str)]) -> Self {
+        let basic = [
+            ("multiauth.policies", "basicauth"),
+            ("includes", "default_bucket flush"),
+            ("userid_hmac_secret", "secret"),
+            ("experimental_permissions_endpoint", "true"),
+            ("experimental_collection_schema_validation", "true"),
+        ];
+        let pairs: Vec<_> = basic
+            .iter()
+            .filter(|(name, _)| !settings.iter().any(|(other, _)| other == name))
+            .chain(settings)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let settings = Settings::load(&pairs, &[]).expect("valid settings").settings;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let plugins = cumulo_plugins::enabled(&settings);
+        Self {
+            api: Arc::new(Api::new(Arc::new(settings), plugins, Arc::clone(&clock))),
+            store: Arc::new(Memory::new(clock)),
+            runtime: tokio::runtime::Builder::new_current_thread().build().expect("a runtime"),
+        }
+    }
+
+    /// A client that is logged in under this name.
+    pub fn user(&self, name: &str) -> Client<'_> {
+        let value = format!("Basic {}", STANDARD.encode(format!("{name}:password")));
+        self.anonymous().header("authorization", &value)
+    }
+
+    /// A client that is not logged in.
+    pub fn anonymous(&self) -> Client<'_> {
+        Client { app: self, headers: HeaderMap::new() }
+    }
+
+    /// The user id behind a name.
+    pub fn id_of(&self, name: &str) -> String {
+        let id = &self.user(name).get("/").json["user"]["id"];
+        id.as_str().expect("logged in").to_owned()
+    }
+
+    fn answer(&self, request: Request) -> Response {
+        let reply = match self.api.begin(request) {
+            Step::Done(reply) => *reply,
+            Step::Run(call) => {
+                let call = Arc::from(call);
+                let mut access = Access::Read;
+                loop {
+                    let (api, inner) = (Arc::clone(&self.api), Arc::clone(&call));
+                    let work = self.store.transact(access, move |tx| api.answer(&inner, tx));
+                    match self.runtime.block_on(work) {
+                        Ok(reply) => break reply,
+                        Err(store::Error::ReadOnly) => access = Access::Write,
+                        Err(error) => break self.api.failed(&call, error),
+                    }
+                }
+            }
+        };
+        let json = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
+        Response { status: reply.status.as_u16(), headers: reply.headers, json }
+    }
+}
+
+/// Somebody who sends requests. Paths are without `/v1`.
+#[derive(Clone)]
+pub struct Client<'a> {
+    app: &'a App,
+    headers: HeaderMap,
+}
+
+impl Client<'_> {
+    /// The same client with one more header.
+    #[must_use]
+    pub fn header(&self, name: &str, value: &str) -> Self {
+        let mut client = self.clone();
+        let name: HeaderName = name.parse().expect("a header name");
+        client.headers.insert(name, HeaderValue::from_str(value).expect("a header value"));
+        client
+    }
+
+    /// Sends a request.
+    pub fn send(&self, method: &Method, path: &str, body: Vec<u8>) -> Response {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let path = format!("/v1{path}");
+        let request = Request::new(method.clone(), &path, query, self.headers.clone(), body);
+        match request {
+            Ok(request) => self.app.answer(request),
+            Err(error) => {
+                let reply = error.into_reply();
+                let json = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
+                Response { status: reply.status.as_u16(), headers: reply.headers, json }
+            }
+        }
+    }
+
+    fn send_json(&self, method: &Method, path: &str, body: &Value) -> Response {
+        self.send(method, path, body.to_string().into_bytes())
+    }
+
+    /// `GET`.
+    pub fn get(&self, path: &str) -> Response {
+        self.send(&Method::GET, path, Vec::new())
+    }
+
+    /// `DELETE`.
+    pub fn delete(&self, path: &str) -> Response {
+        self.send(&Method::DELETE, path, Vec::new())
+    }
+
+    /// `PUT` of a JSON body.
+    pub fn put(&self, path: &str, body: &Value) -> Response {
+        self.send_json(&Method::PUT, path, body)
+    }
+
+    /// `POST` of a JSON body.
+    pub fn post(&self, path: &str, body: &Value) -> Response {
+        self.send_json(&Method::POST, path, body)
+    }
+
+    /// `PATCH` with a JSON body of this content type, such as `merge-patch+json`.
+    pub fn patch(&self, path: &str, subtype: &str, body: &Value) -> Response {
+        let typed = self.header("content-type", &format!("application/{subtype}"));
+        typed.send_json(&Method::PATCH, path, body)
+    }
+
+    /// Creates a bucket, a collection in it, and records in that, and returns the client.
+    pub fn with_records(&self, bucket: &str, collection: &str, records: &[(&str, Value)]) -> &Self {
+        let nothing = Value::Object(serde_json::Map::new());
+        self.put(&format!("/buckets/{bucket}"), &nothing);
+        self.put(&format!("/buckets/{bucket}/collections/{collection}"), &nothing).expect(201);
+        for (id, data) in records {
+            let path = format!("/buckets/{bucket}/collections/{collection}/records/{id}");
+            self.put(&path, &serde_json::json!({"data": data})).expect(201);
+        }
+        self
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; null if there is none.
+    pub json: Value,
+}
+
+impl Response {
+    /// Panics if the status is another one.
+    #[track_caller]
+    #[must_use = "for its body, or call `check`"]
+    pub fn is(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.json);
+        self
+    }
+
+    /// Panics if the status is another one.
+    #[track_caller]
+    pub fn expect(self, status: u16) {
+        assert_eq!(self.status, status, "{}", self.json);
+    }
+
+    /// The text of a header; empty if absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+
+    /// The ids of the objects in a list.
+    pub fn ids(&self) -> Vec<&str> {
+        let objects = self.json["data"].as_array().expect("a list");
+        objects.iter().map(|object| object["id"].as_str().expect("an id")).collect()
+    }
+}
