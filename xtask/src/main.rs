@@ -3,6 +3,7 @@
 //! `cargo xtask test` is all of CI; the other commands are its parts, and the benchmark.
 #![expect(clippy::print_stdout, reason = "a command line tool prints")]
 
+mod bench;
 mod clients;
 mod conformance;
 mod crash;
@@ -13,7 +14,11 @@ mod server;
 mod steps;
 mod test;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
+
+use steps::Tally;
 
 #[derive(Parser)]
 #[command(about = "Build and upkeep", max_term_width = 100)]
@@ -34,16 +39,33 @@ enum Task {
     Crash(crash::Arguments),
     /// Fill the disk of the release build, and make its file read-only
     Disk(disk::Arguments),
+    /// Measure the release build beside the smallest program that does the same, and beside Kinto
+    Bench(bench::Arguments),
 }
 
-fn main() -> anyhow::Result<()> {
-    let tally = match Arguments::parse().task {
-        Task::Test => test::run_everything(),
-        Task::Conformance(arguments) => conformance::run(&arguments)?,
-        Task::Clients(arguments) => clients::run(&arguments)?,
-        Task::Crash(arguments) => crash::run(&arguments)?,
-        Task::Disk(arguments) => disk::run(&arguments)?,
-    };
-    println!("{tally}");
-    std::process::exit(i32::from(tally.failed > 0));
+fn main() -> ExitCode {
+    match run() {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(tally)) => {
+            println!("{tally}");
+            ExitCode::from(u8::from(tally.failed > 0))
+        }
+        Err(error) => {
+            println!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns the counts of tests, if the task has any.
+fn run() -> anyhow::Result<Option<Tally>> {
+    match Arguments::parse().task {
+        Task::Test => Ok(test::run_everything()),
+        Task::Conformance(arguments) => conformance::run(&arguments),
+        Task::Clients(arguments) => clients::run(&arguments),
+        Task::Crash(arguments) => crash::run(&arguments),
+        Task::Disk(arguments) => disk::run(&arguments),
+        Task::Bench(arguments) => return bench::run(&arguments).map(|()| None),
+    }
+    .map(Some)
 }

@@ -43,9 +43,11 @@ pub(crate) fn node(lock: &Path) -> Result<PathBuf> {
 
 /// A program that must be there. As root on Debian, its packages are installed if it is not.
 pub(crate) fn need(program: &str, packages: &[&str]) -> Result<()> {
-    if exists(program) {
-        return Ok(());
-    }
+    if exists(program) { Ok(()) } else { install(program, packages) }
+}
+
+/// As root on Debian, install packages by name.
+pub(crate) fn install(program: &str, packages: &[&str]) -> Result<()> {
     if !is_root()? || !exists("apt-get") {
         bail!("{program} is not installed (Debian: {})", packages.join(" "));
     }

@@ -18,7 +18,7 @@ pub(crate) struct ServerArguments {
     /// Where it keeps its objects
     #[arg(long, value_enum, default_value_t)]
     pub(crate) store: Store,
-    /// A `PostgreSQL` database, instead of the store
+    /// A PostgreSQL database, instead of the store
     #[arg(long, value_name = "URL")]
     pub(crate) database: Option<String>,
 }

@@ -25,18 +25,22 @@ pub struct Program {
 }
 
 impl Program {
+    /// A command line, with placeholders.
+    pub fn new(words: impl IntoIterator<Item = String>) -> Self {
+        Self { words: words.into_iter().collect(), before: Vec::new() }
+    }
+
     /// Our program, by the path of its executable.
     pub fn cumulo(executable: &Path) -> Self {
         let words = ["start", "--ini", "{ini}", "--port", "{port}"].map(String::from);
         let executable = executable.display().to_string();
-        Self { words: [executable].into_iter().chain(words).collect(), before: Vec::new() }
+        Self::new([executable].into_iter().chain(words))
     }
 
     /// Any server: its command line, or the path of an executable of ours.
     pub fn parse(text: &str) -> Self {
         if text.contains("{ini}") {
-            let words = text.split_whitespace().map(String::from).collect();
-            Self { words, before: Vec::new() }
+            Self::new(text.split_whitespace().map(String::from))
         } else {
             Self::cumulo(Path::new(text))
         }
@@ -107,7 +111,7 @@ impl Server {
     ) -> Result<Self> {
         let port = free_port()?;
         let ini = folder.join("server.ini");
-        fs::write(&ini, ini_text(port, storage, more_settings))?;
+        write_ini(&ini, port, storage, more_settings)?;
         let log = folder.join("server.log");
         let output = File::options().create(true).append(true).open(&log)?;
         let process = program
@@ -195,7 +199,7 @@ impl Drop for Server {
     }
 }
 
-/// `SQLite`'s own check of a file that no server uses.
+/// SQLite's own check of a file that no server uses.
 pub fn check_file(file: &Path) -> Result<()> {
     let script = "import sqlite3, sys; \
         print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchall())";
@@ -211,7 +215,8 @@ fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-fn ini_text(port: u16, storage: &Storage, more: &[(&str, &str)]) -> String {
+/// The settings of a server, with basic authentication and a few more.
+pub fn write_ini(file: &Path, port: u16, storage: &Storage, more: &[(&str, &str)]) -> Result<()> {
     let mut settings: BTreeMap<String, String> = [
         ("use", "egg:kinto"),
         ("kinto.userid_hmac_secret", "b4c96a8692291d88fe5a97dd91846eb4"),
@@ -229,5 +234,5 @@ fn ini_text(port: u16, storage: &Storage, more: &[(&str, &str)]) -> String {
     for (key, value) in settings {
         text.extend([&key, " = ", &value, "\n"]);
     }
-    text
+    Ok(fs::write(file, text)?)
 }
