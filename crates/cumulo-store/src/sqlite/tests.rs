@@ -376,6 +376,23 @@ fn look_both_ways(tx: &mut dyn Transaction, data_first: bool) -> Result<Outcome>
 }
 
 #[test]
+fn a_snapshot_that_missed_a_commit_is_not_used_again() {
+    let db = Db::new();
+    let store = db.open();
+    db.put(&store, "a", "{}").unwrap();
+    assert_eq!(db.count(&store), 1);
+    let mut reader = store.shared.pool.take(&store.shared).unwrap();
+    reader.end().unwrap();
+    reader.begin(store.shared.cache.generation()).unwrap();
+    let list = posts();
+    let rows = rows::Rows { connection: &reader.connection, shared: &store.shared };
+    assert!(rows.get(&list, "b").unwrap().is_none());
+    db.put(&store, "b", "{}").unwrap();
+    store.shared.pool.give_back(Some(reader));
+    assert_eq!(db.count(&store), 2);
+}
+
+#[test]
 fn unused_access_control_lists_are_removed_on_opening() {
     let db = Db::new();
     let store = db.open();

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::run;
 
-/// How many access control lists a [`Memo`] knows.
+/// How many ids of access control lists the writer remembers.
 const MAX_ACL_IDS: usize = 10_000;
 
 /// An object or a tombstone that is there before a write.
