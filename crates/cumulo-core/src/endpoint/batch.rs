@@ -26,8 +26,15 @@ pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<R
     let body = call.json()?;
     let items = parse(body, api.settings.batch_max_requests)?;
     let mut responses = Vec::with_capacity(items.len());
+    let mut bytes = 0;
     for item in items {
-        responses.push(answer_item(api, &call.request, item, tx)?);
+        let response = if bytes > api.settings.max_response_bytes {
+            render(&item.path, false, refuse_large(api).into_reply())
+        } else {
+            answer_item(api, &call.request, item, tx)?
+        };
+        bytes += response.len();
+        responses.push(response);
     }
     let mut out = b"{\"responses\":[".to_vec();
     for (index, response) in responses.iter().enumerate() {
@@ -199,6 +206,13 @@ fn parse_item(item: &Map<String, Value>, name: &str, problems: &mut Vec<Invalid>
 
 fn parse_header((name, value): (&String, &Value)) -> Option<(HeaderName, HeaderValue)> {
     Some((name.parse().ok()?, HeaderValue::from_str(value.as_str()?).ok()?))
+}
+
+/// For the items after those whose answers are too large already. They are not carried out.
+fn refuse_large(api: &Api) -> ApiError {
+    let max = api.settings.max_response_bytes;
+    let message = format!("The responses are larger than {max} bytes (max_response_bytes).");
+    ApiError::new(Errno::RequestTooLarge).with_message(message)
 }
 
 /// Answers one item, and writes the answer as JSON.

@@ -1,13 +1,16 @@
 //! `DELETE` of an object, and of all objects of a list that match.
 
+use std::ops::ControlFlow;
+
 use http::{HeaderName, StatusCode};
 
 use crate::{
     authorization::Visible,
     error::{ApiError, Invalid, Location, Result},
-    object::Timestamp,
+    object::{Object, Timestamp},
     paging::Token,
     params::querystring::native,
+    query::Query,
     render,
     reply::{Reply, ascii},
     request::parse_query,
@@ -87,24 +90,22 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
         }
         query.page = token.page(&params);
     }
-    let mut objects = tx.collect(&cx.target.list, &query)?;
-    let more = objects.len() > limit;
-    objects.truncate(limit);
+    let (ids, last) = matching(cx, &query, limit, tx)?;
     let mut body = b"{\"data\":[".to_vec();
     let mut latest = None;
-    for object in &objects {
-        let Some(timestamp) = tx.delete(&cx.target.list, &object.id, None)? else { continue };
-        effects::after_delete(cx.target, &object.id, tx)?;
+    for id in &ids {
+        let Some(timestamp) = tx.delete(&cx.target.list, id, None)? else { continue };
+        effects::after_delete(cx.target, id, tx)?;
         if latest.is_some() {
             body.push(b',');
         }
-        render::write_row(render::tombstone(&object.id, timestamp).as_row(), &mut body);
+        render::write_row(render::tombstone(id, timestamp).as_row(), &mut body);
         latest = Some(timestamp);
     }
     body.extend_from_slice(b"]}");
     let mut reply = Reply::raw_json(StatusCode::OK, body);
     reply.set_timestamp(latest.unwrap_or(timestamp));
-    if let Some(last) = objects.last().filter(|_| more) {
+    if let Some(last) = last {
         let token = Token::after(last.as_row(), &params, 0);
         let validity = i64::from(cx.api.settings.pagination_token_validity_seconds) * 1000;
         cx.api.tokens.issue(&token.nonce, now, Timestamp(now.0 + validity));
@@ -112,4 +113,26 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
         reply.headers.insert(HeaderName::from_static(NEXT_PAGE), ascii(url));
     }
     Ok(reply)
+}
+
+/// The ids of what matches, up to `limit`; and the last of these objects, if there are more.
+fn matching(
+    cx: &Context<'_>,
+    query: &Query,
+    limit: usize,
+    tx: &mut dyn Transaction,
+) -> Result<(Vec<String>, Option<Object>)> {
+    let (mut ids, mut last, mut more) = (Vec::new(), None, false);
+    tx.list(&cx.target.list, query, &mut |row| {
+        if ids.len() == limit {
+            more = true;
+            return Ok(ControlFlow::Break(()));
+        }
+        ids.push(row.id.to_owned());
+        if ids.len() == limit {
+            last = Some(row.to_object());
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok((ids, last.filter(|_| more)))
 }

@@ -3,6 +3,7 @@
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
 };
 
 use http::{HeaderName, Method, StatusCode};
@@ -196,7 +197,7 @@ fn ids(list: &List, tx: &mut dyn Transaction) -> Result<Vec<String>> {
     let mut ids = Vec::new();
     tx.list(list, &Query::default(), &mut |row| {
         ids.push(row.id.to_owned());
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
     Ok(ids)
 }

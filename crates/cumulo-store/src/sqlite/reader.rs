@@ -9,9 +9,9 @@ use std::{
 };
 
 use cumulo_core::{
-    object::{Acl, List, Row, Timestamp},
+    object::{Acl, List, Timestamp},
     query::Query,
-    store::{Entry, Error, Grant, Result, Transaction, Work},
+    store::{Entry, Error, Grant, Result, Transaction, Visit, Work},
 };
 
 use super::{
@@ -248,12 +248,7 @@ impl Transaction for ReadTx<'_> {
         Ok(acl)
     }
 
-    fn list(
-        &mut self,
-        list: &List,
-        query: &Query,
-        visit: &mut dyn FnMut(Row<'_>) -> Result<()>,
-    ) -> Result<()> {
+    fn list(&mut self, list: &List, query: &Query, visit: &mut Visit<'_>) -> Result<()> {
         self.query(list, query, |rows, source| {
             let mut returned = 0;
             let sql = sql::select(source, query);

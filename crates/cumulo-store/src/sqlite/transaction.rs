@@ -3,9 +3,9 @@
 use std::{collections::HashSet, sync::Arc};
 
 use cumulo_core::{
-    object::{Acl, List, Row, TOMBSTONE, Timestamp},
+    object::{Acl, List, TOMBSTONE, Timestamp},
     query::Query,
-    store::{Entry, Error, Grant, Result, Transaction},
+    store::{Entry, Error, Grant, Result, Transaction, Visit},
 };
 use rusqlite::{OptionalExtension, ToSql, params};
 
@@ -57,12 +57,7 @@ impl Transaction for WriteTx<'_> {
         Ok(acl)
     }
 
-    fn list(
-        &mut self,
-        list: &List,
-        query: &Query,
-        visit: &mut dyn FnMut(Row<'_>) -> Result<()>,
-    ) -> Result<()> {
+    fn list(&mut self, list: &List, query: &Query, visit: &mut Visit<'_>) -> Result<()> {
         let sql = sql::select(self.source(list, query)?, query);
         self.rows().visit(sql, visit)
     }
