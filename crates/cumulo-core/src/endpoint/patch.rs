@@ -88,7 +88,8 @@ impl<'a> Changes<'a> {
     ) -> Result<Patched> {
         match self {
             Self::Operations(operations) => {
-                let mut patched = patch::apply(operations, &data, &existing.acl)?;
+                let mut patched =
+                    patch::apply(operations, &data, &existing.acl, cx.api.settings.max_json_depth)?;
                 cx.add_writer(&mut patched.acl);
                 require_known_permissions(cx, &patched.acl)?;
                 Ok(patched)
@@ -152,7 +153,7 @@ fn operation_problems(operations: &[Value]) -> Vec<Invalid> {
             }
         }
         match fields.get("path").map(Value::as_str) {
-            None => problem("path", "Required".into()),
+            None | Some(Some("")) => problem("path", "Required".into()),
             Some(Some(path)) if path.starts_with('/') => {}
             Some(_) => problem("path", "String does not match expected pattern".into()),
         }
