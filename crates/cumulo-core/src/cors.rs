@@ -111,6 +111,9 @@ pub fn decorate(
 
 /// Answers a preflight request for a URL with these methods.
 pub fn preflight(settings: &Settings, request: &Request, methods: &str, exposed: Exposed) -> Reply {
+    if settings.cors_origins.is_empty() {
+        return ApiError::method_not_allowed(methods.trim_end_matches(", OPTIONS")).into_reply();
+    }
     match checked_preflight(settings, request, methods, exposed) {
         Ok(reply) => reply,
         Err(problems) => ApiError::invalid(problems).into_reply(),
