@@ -9,7 +9,7 @@ use serde_json::{Map, Value, value::RawValue};
 use crate::{
     api::Api,
     call::Call,
-    error::{ApiError, Errno, Invalid, Location, Result},
+    error::{ApiError, Invalid, Location, Result},
     params::{
         body::{not_a_mapping, not_a_string, python_repr, quoted},
         headers::ContentType,
@@ -64,7 +64,12 @@ fn parse(body: &Value, max: Option<usize>) -> Result<Vec<Item>> {
     refuse_unknown(body, &["defaults", "requests"], "", &mut problems);
     let defaults = match body.get("defaults") {
         None => Map::new(),
-        Some(Value::Object(defaults)) => defaults.clone(),
+        Some(Value::Object(defaults)) => {
+            let mut item = defaults.clone();
+            item.entry("path").or_insert_with(|| "/".into());
+            parse_item(&item, "defaults", &mut problems);
+            defaults.clone()
+        }
         Some(other) => {
             problems.push(Invalid::new(Location::Body, "defaults", not_a_mapping(other)));
             Map::new()
@@ -153,7 +158,7 @@ fn parse_item(item: &Map<String, Value>, name: &str, problems: &mut Vec<Invalid>
         problems.push(Invalid::new(Location::Body, format!("{name}.{field}"), text));
     };
     let method = match item.get("method").map(|method| (method.as_str(), method)) {
-        None => Method::GET,
+        None | Some((_, Value::Null)) => Method::GET,
         Some((Some(method), _)) if METHODS.contains(&method) => {
             Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET)
         }
@@ -163,7 +168,7 @@ fn parse_item(item: &Map<String, Value>, name: &str, problems: &mut Vec<Invalid>
         }
     };
     let path = match item.get("path").map(|path| (path.as_str(), path)) {
-        None | Some((Some(""), _)) => {
+        None | Some((Some(""), _) | (_, Value::Null)) => {
             problem("path", "Required".into());
             String::new()
         }
@@ -173,7 +178,7 @@ fn parse_item(item: &Map<String, Value>, name: &str, problems: &mut Vec<Invalid>
             String::new()
         }
         Some((None, other)) => {
-            problem("path", not_a_string(other));
+            problem("path", not_a_string(other, "path"));
             String::new()
         }
     };
@@ -251,10 +256,6 @@ fn dispatch(api: &Api, request: Request, tx: &mut dyn Transaction) -> Result<Rep
 
 fn build_request(api: &Api, inherited: &HeaderMap, item: Item) -> Result<Request> {
     let (path, query) = item.path.split_once('?').unwrap_or((&item.path, ""));
-    let path = percent_decode(path)
-        .ok_or_else(|| ApiError::new(Errno::InvalidParameters).with_message("Invalid URL path."))?;
-    let prefix = format!("/{}", api.prefix());
-    let path = if path.starts_with(&prefix) { path } else { prefix + &path };
     let mut headers = inherited.clone();
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::TRANSFER_ENCODING);
@@ -269,7 +270,12 @@ fn build_request(api: &Api, inherited: &HeaderMap, item: Item) -> Result<Request
             serde_json::to_vec(&body).expect("plain data serializes")
         }
     };
-    Ok(Request { method: item.method, path, query: query.to_owned(), headers, body })
+    let mut request = Request::new(item.method, path, query, headers, body)?;
+    let prefix = format!("/{}", api.prefix());
+    if !request.path.starts_with(&prefix) {
+        request.path = prefix + &request.path;
+    }
+    Ok(request)
 }
 
 fn redirected_path(api: &Api, request: &Request, reply: &Reply) -> Option<String> {

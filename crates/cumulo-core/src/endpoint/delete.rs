@@ -21,6 +21,7 @@ use super::{
     effects,
     list::{self, NEXT_PAGE},
     resource::{Context, precondition_failed, require_holder},
+    write::TIMESTAMPS,
 };
 
 pub(super) fn delete_object(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Result<Reply> {
@@ -51,17 +52,19 @@ pub(super) fn delete_object(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction
     Ok(reply)
 }
 
-/// `?last_modified=`, an integer, quoted or not.
+/// `?last_modified=`, an integer that is a moment, quoted or not.
 fn requested_timestamp(cx: &Context<'_>, problems: &mut Vec<Invalid>) -> Option<Timestamp> {
     let pairs = parse_query(&cx.call.request.query).unwrap_or_default();
     let (_, text) = pairs.into_iter().find(|(name, _)| name == "last_modified")?;
     let text = text.trim_matches('"');
     let number = native(text).as_i64();
-    if number.is_none() {
-        let problem = format!("\"{text}\" is not a number");
-        problems.push(Invalid::new(Location::Querystring, "last_modified", problem));
-    }
-    number.map(Timestamp)
+    let problem = match number {
+        Some(number) if TIMESTAMPS.contains(&number) => return Some(Timestamp(number)),
+        Some(_) => "Timestamp out of range".to_owned(),
+        None => format!("\"{text}\" is not a number"),
+    };
+    problems.push(Invalid::new(Location::Querystring, "last_modified", problem));
+    None
 }
 
 pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
