@@ -9,7 +9,7 @@ use serde_json::{Map, Value, value::RawValue};
 use crate::{
     api::Api,
     call::Call,
-    error::{ApiError, Invalid, Location, Result},
+    error::{ApiError, Errno, Invalid, Location, Result},
     params::{
         body::{not_a_mapping, not_a_string, python_repr, quoted},
         headers::ContentType,
