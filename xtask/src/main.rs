@@ -8,6 +8,7 @@ mod clients;
 mod conformance;
 mod crash;
 mod disk;
+mod example;
 mod packages;
 mod project;
 mod server;
@@ -35,6 +36,8 @@ enum Task {
     Conformance(conformance::Arguments),
     /// Run kinto-http.py and kinto.js against the release build
     Clients(server::ServerArguments),
+    /// Load real data into the release build, and check its answers
+    Example(server::ServerArguments),
     /// Kill the release build while clients write, and check what it has kept
     Crash(crash::Arguments),
     /// Fill the disk of the release build, and make its file read-only
@@ -63,6 +66,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Test => Ok(test::run_everything()),
         Task::Conformance(arguments) => conformance::run(&arguments),
         Task::Clients(arguments) => clients::run(&arguments),
+        Task::Example(arguments) => example::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Disk(arguments) => disk::run(&arguments),
         Task::Bench(arguments) => return bench::run(&arguments).map(|()| None),
