@@ -9,6 +9,7 @@ mod conformance;
 mod crash;
 mod disk;
 mod example;
+mod fuzz;
 mod packages;
 mod project;
 mod server;
@@ -42,6 +43,8 @@ enum Task {
     Crash(crash::Arguments),
     /// Fill the disk of the release build, and make its file read-only
     Disk(disk::Arguments),
+    /// Send bad input of every kind to the release build
+    Fuzz(fuzz::Arguments),
     /// Measure the release build beside the smallest program that does the same, and beside Kinto
     Bench(bench::Arguments),
 }
@@ -69,6 +72,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Example(arguments) => example::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Disk(arguments) => disk::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench(arguments) => return bench::run(&arguments).map(|()| None),
     }
     .map(Some)
