@@ -154,7 +154,7 @@ impl Api {
             }
             "/__user_data__" => Some(Endpoint::UserData(String::new())),
             _ => match path.strip_prefix("/__user_data__/") {
-                Some(principal) if !principal.is_empty() && !principal.ends_with('/') => {
+                Some(principal) if !principal.is_empty() && !principal.contains('/') => {
                     Some(Endpoint::UserData(principal.to_owned()))
                 }
                 Some(_) => None,

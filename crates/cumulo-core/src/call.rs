@@ -76,14 +76,17 @@ impl Call {
         }
     }
 
-    /// Which headers scripts may read from the answer.
+    /// Which headers scripts may read from the answer; of a preflight, from any answer of the URL.
     pub fn exposed(&self) -> Exposed {
         match (&self.endpoint, &self.request.method) {
-            (Endpoint::Resource(target), &Method::GET | &Method::HEAD) if target.id.is_some() => {
-                Exposed::Object
-            }
+            (
+                Endpoint::Resource(Target { id: Some(_), .. }),
+                &Method::GET | &Method::HEAD | &Method::OPTIONS,
+            ) => Exposed::Object,
             (Endpoint::Resource(_) | Endpoint::Permissions, &Method::GET) => Exposed::List,
-            (Endpoint::Resource(_) | Endpoint::Permissions, &Method::HEAD) => Exposed::Count,
+            (Endpoint::Resource(_) | Endpoint::Permissions, &Method::HEAD | &Method::OPTIONS) => {
+                Exposed::Count
+            }
             _ => Exposed::Common,
         }
     }

@@ -78,8 +78,12 @@ fn wildcard_match(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|&c| c == '*')
 }
 
-/// Refuses requests of origins that are not allowed.
+/// Refuses requests of origins that are not allowed. Where none is, they are answered as if they
+/// came from nowhere: browsers withhold the answers.
 pub fn problem(settings: &Settings, headers: &HeaderMap) -> Option<Invalid> {
+    if settings.cors_origins.is_empty() {
+        return None;
+    }
     let origin = headers.get(header::ORIGIN)?.to_str().unwrap_or("?");
     (!is_allowed(settings, origin)).then(|| {
         let problem = format!("Origin in header: {origin} not allowed");
@@ -107,6 +111,9 @@ pub fn decorate(
 
 /// Answers a preflight request for a URL with these methods.
 pub fn preflight(settings: &Settings, request: &Request, methods: &str, exposed: Exposed) -> Reply {
+    if settings.cors_origins.is_empty() {
+        return ApiError::method_not_allowed(methods.trim_end_matches(", OPTIONS")).into_reply();
+    }
     match checked_preflight(settings, request, methods, exposed) {
         Ok(reply) => reply,
         Err(problems) => ApiError::invalid(problems).into_reply(),
@@ -167,5 +174,15 @@ mod tests {
         ] {
             assert_eq!(wildcard_match(pattern, text), expected, "{pattern} {text}");
         }
+    }
+
+    #[test]
+    fn without_allowed_origins_none_is_refused() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ORIGIN, HeaderValue::from_static("https://a.b"));
+        let mut settings = Settings { cors_origins: vec![], ..Settings::default() };
+        assert_eq!(problem(&settings, &headers), None);
+        settings.cors_origins = vec!["https://x.y".to_owned()];
+        assert!(problem(&settings, &headers).is_some());
     }
 }

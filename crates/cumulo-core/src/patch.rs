@@ -1,7 +1,9 @@
 //! The three ways to change a part of an object.
 
-use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+
+use json_patch::PatchOperation;
+use serde_json::{Map, Value, json};
 
 use crate::{
     error::{ApiError, Invalid, Location, Result},
@@ -31,13 +33,34 @@ pub struct Patched {
     pub acl: Acl,
 }
 
+/// How many values the operations of one patch may move and copy, all together. Few operations
+/// could make a document of any size, each one doubling it.
+const MAX_MOVED: usize = 1_000_000;
+
 /// Applies `operations` to `{"data": …, "permissions": {name: {principal: principal}}}`.
-pub fn apply(operations: &[Value], data: &Map<String, Value>, acl: &Acl) -> Result<Patched> {
+/// `max_depth` bounds how deep values may nest, as in a body.
+pub fn apply(
+    operations: &[Value],
+    data: &Map<String, Value>,
+    acl: &Acl,
+    max_depth: usize,
+) -> Result<Patched> {
     let operations: Vec<_> = operations.iter().map(with_principal_value).collect();
     let patch: json_patch::Patch = serde_json::from_value(Value::Array(operations))
-        .map_err(|error| Invalid::unnamed(Location::Body, error.to_string()))?;
+        .map_err(|error| failed(&error.to_string()))?;
     let mut document = json!({"data": data, "permissions": permissions_document(acl)});
-    json_patch::patch(&mut document, &patch).map_err(|error| failed(&error.to_string()))?;
+    let mut moved = 0;
+    for (index, operation) in patch.iter().enumerate() {
+        if depth_after(&document, operation, &mut moved) > max_depth {
+            return Err(failed(&format!("nested deeper than {max_depth} levels")));
+        }
+        if moved > MAX_MOVED {
+            return Err(failed("it moves and copies too much"));
+        }
+        json_patch::patch(&mut document, std::slice::from_ref(operation)).map_err(|error| {
+            failed(&format!("operation {index} at '{}': {}", error.path, error.kind))
+        })?;
+    }
     let Some(Value::Object(data)) = document.get_mut("data").map(Value::take) else {
         return Err(failed("data must be an object"));
     };
@@ -45,6 +68,32 @@ pub fn apply(operations: &[Value], data: &Map<String, Value>, acl: &Acl) -> Resu
         return Err(failed("permissions must be an object"));
     };
     Ok(Patched { data, acl: acl_from(&permissions)? })
+}
+
+/// How deep what `operation` puts into `document` will nest; adds to `moved` how many values that
+/// were there it puts elsewhere.
+fn depth_after(document: &Value, operation: &PatchOperation, moved: &mut usize) -> usize {
+    let (path, value) = match operation {
+        PatchOperation::Add(add) => return add.path.count() + measure(&add.value, &mut 0),
+        PatchOperation::Replace(replace) => {
+            return replace.path.count() + measure(&replace.value, &mut 0);
+        }
+        PatchOperation::Move(moving) => (&moving.path, moving.from.resolve(document)),
+        PatchOperation::Copy(copying) => (&copying.path, copying.from.resolve(document)),
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => return 0,
+    };
+    path.count() + value.map_or(0, |value| measure(value, moved))
+}
+
+/// How deep `value` nests; adds to `count` how many values it is made of.
+fn measure(value: &Value, count: &mut usize) -> usize {
+    *count += 1;
+    let mut deepest = |inner: &Value, depth: usize| depth.max(measure(inner, count));
+    match value {
+        Value::Array(items) => 1 + items.iter().fold(0, |depth, item| deepest(item, depth)),
+        Value::Object(map) => 1 + map.values().fold(0, |depth, inner| deepest(inner, depth)),
+        _ => 0,
+    }
 }
 
 fn failed(reason: &str) -> ApiError {
@@ -123,7 +172,7 @@ mod tests {
             json!({"op": "remove", "path": "/permissions/write/alice"}),
             json!({"op": "add", "path": "/permissions/write/bob"}),
         ];
-        let patched = apply(&operations, &Map::new(), &acl).unwrap();
+        let patched = apply(&operations, &Map::new(), &acl, 64).unwrap();
         assert_eq!(Value::Object(patched.data), json!({"a": 1}));
         let holders = |name: &str| patched.acl.0[name].iter().cloned().collect::<Vec<_>>();
         assert_eq!(holders("read"), ["/buckets/b/groups/g"]);
@@ -141,9 +190,28 @@ mod tests {
             json!({"op": "remove", "path": "/data/a"}),
         ] {
             assert!(
-                apply(std::slice::from_ref(&operation), &Map::new(), &Acl::default()).is_err(),
+                apply(std::slice::from_ref(&operation), &Map::new(), &Acl::default(), 64).is_err(),
                 "{operation}"
             );
         }
+    }
+    #[test]
+    fn patches_grow_documents_within_bounds() {
+        let apply = |operations: &[Value]| {
+            apply(operations, &map(json!({"a": {}})), &Acl::default(), 8)
+                .map(|patched| patched.data)
+        };
+        let deeper = json!({"op": "copy", "from": "/data", "path": "/data/a/b"});
+        assert!(apply(&vec![deeper.clone(); 2]).is_ok());
+        assert!(apply(&vec![deeper; 3]).is_err());
+        let value = json!([[[[[[]]]]]]);
+        assert!(apply(&[json!({"op": "add", "path": "/data/b", "value": value})]).is_ok());
+        assert!(apply(&[json!({"op": "add", "path": "/data/a/b", "value": value})]).is_err());
+        let double = |from: &str| json!({"op": "copy", "from": from, "path": "/data/l/-"});
+        let mut operations =
+            vec![json!({"op": "add", "path": "/data/l", "value": [vec![0; 100_000]]})];
+        operations.resize(11, double("/data/l/0"));
+        assert!(apply(&operations[..10]).is_ok());
+        assert!(apply(&operations).is_err());
     }
 }

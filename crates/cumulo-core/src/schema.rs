@@ -1,9 +1,10 @@
 //! JSON schemas on collections, groups and buckets.
 //!
-//! Schemas are Draft 7 unless their `$schema` says otherwise. Nothing is fetched: a reference
-//! leads into the schema itself, or validation fails.
+//! Schemas are Draft 7 unless their `$schema` names another draft. Nothing is fetched: a reference
+//! leads into the schema itself, or validation fails. Formats are not looked at.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, RwLock},
 };
@@ -64,11 +65,16 @@ impl Schemas {
         if let Some(validator) = self.compiled.read().expect("no panic inside").get(&text) {
             return Ok(Arc::clone(validator));
         }
-        let draft = Draft::default().detect(schema);
-        let draft = if schema.get("$schema").is_some() { draft } else { Draft::Draft7 };
+        let mut schema = Cow::Borrowed(schema);
+        let mut draft = Draft::Draft7.detect(&schema);
+        if draft == Draft::Unknown {
+            draft = Draft::Draft7;
+            schema.to_mut().as_object_mut().map(|schema| schema.remove("$schema"));
+        }
         let validator = jsonschema::options()
             .with_draft(draft)
-            .build(schema)
+            .should_validate_formats(false)
+            .build(&schema)
             .map_err(|error| Invalid::new(Location::Body, "schema", error.to_string()))?;
         let validator = Arc::new(validator);
         let mut compiled = self.compiled.write().expect("no panic inside");
@@ -202,6 +208,21 @@ mod tests {
             ),
             Some(("x".into(), "Additional properties are not allowed ('x' was unexpected)".into()))
         );
+    }
+
+    #[test]
+    fn an_unknown_dialect_counts_as_draft_7() {
+        for dialect in [json!("http://unknown/"), json!(""), json!("not a url")] {
+            let schema = json!({"$schema": dialect, "properties": {"a": {"type": "string"}}});
+            assert_eq!(validate(&schema, &json!({"a": "x"})), None, "{schema}");
+            assert_eq!(validate(&schema, &json!({"a": 1})).unwrap().0, "a", "{schema}");
+        }
+    }
+
+    #[test]
+    fn formats_are_not_checked() {
+        let schema = json!({"properties": {"a": {"format": "date"}}});
+        assert_eq!(validate(&schema, &json!({"a": "x"})), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::{
     future::Future,
+    ops::ControlFlow,
     pin::Pin,
     sync::{Arc, Mutex},
 };
@@ -115,6 +116,9 @@ pub struct Grant {
     pub acl: Arc<Acl>,
 }
 
+/// What is called with each row of a list.
+pub type Visit<'a> = dyn FnMut(Row<'_>) -> Result<ControlFlow<()>> + 'a;
+
 /// One unit of work over objects, permissions and memberships.
 ///
 /// Ids and parents match exactly: no character is a wildcard. In a transaction that only reads,
@@ -131,13 +135,9 @@ pub trait Transaction {
     /// a cache that follows commits, so it is cheaper than [`get`](Self::get).
     fn acl(&mut self, list: &List, id: &str) -> Result<Option<Arc<Acl>>>;
 
-    /// Calls `visit` for each object that matches, in the query's order, up to its limit.
-    fn list(
-        &mut self,
-        list: &List,
-        query: &Query,
-        visit: &mut dyn FnMut(Row<'_>) -> Result<()>,
-    ) -> Result<()>;
+    /// Calls `visit` for each object that matches, in the query's order, up to its limit, or until
+    /// `visit` breaks off.
+    fn list(&mut self, list: &List, query: &Query, visit: &mut Visit<'_>) -> Result<()>;
 
     /// How many live objects match the filters of `query`; its order, page and limit don't matter.
     fn count(&mut self, list: &List, query: &Query) -> Result<u64>;
@@ -226,7 +226,7 @@ impl dyn Transaction + '_ {
         let mut objects = Vec::new();
         self.list(list, query, &mut |row| {
             objects.push(row.to_object());
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(objects)
     }

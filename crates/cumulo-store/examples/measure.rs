@@ -1,7 +1,6 @@
 //! Measures the SQLite store: `cargo run --release -p cumulo-store --example measure [folder]`.
 
 #![expect(clippy::print_stdout, reason = "this is a report")]
-#![expect(clippy::cast_precision_loss, reason = "numbers are for reading")]
 
 use std::{
     path::Path,
@@ -144,7 +143,7 @@ async fn list(store: &Arc<dyn Store>, name: &str, query: &Query) -> Report {
         let mut bytes = 0;
         tx.list(&posts(), &query, &mut |row| {
             bytes += row.data.len();
-            Ok(())
+            Ok(std::ops::ControlFlow::Continue(()))
         })?;
         std::hint::black_box(bytes);
         Ok(())
@@ -166,7 +165,10 @@ async fn filters(store: &Arc<dyn Store>) -> Report {
 }
 
 async fn list_once(store: &Arc<dyn Store>, name: &str, query: Query) -> Report {
-    measure(store, name, 3, move |tx| tx.list(&posts(), &query, &mut |_| Ok(()))).await
+    measure(store, name, 3, move |tx| {
+        tx.list(&posts(), &query, &mut |_| Ok(std::ops::ControlFlow::Continue(())))
+    })
+    .await
 }
 
 /// Runs `work` in `times` transactions that read.

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 fn batch(client: &Client<'_>, requests: &Value) -> Vec<Value> {
     let response = client.post("/batch", &json!({"requests": requests})).is(200);
-    response.json["responses"].as_array().unwrap().clone()
+    response.json["responses"].as_array().expect("a list").clone()
 }
 
 fn statuses(responses: &[Value]) -> Vec<i64> {
-    responses.iter().map(|response| response["status"].as_i64().unwrap()).collect()
+    responses.iter().map(|response| response["status"].as_i64().expect("a number")).collect()
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn shared_record(app: &App) -> Client<'_> {
 
 #[track_caller]
 fn holds(permissions: &Value, permission: &str, principal: &str) {
-    let holders = permissions[permission].as_array().unwrap();
+    let holders = permissions[permission].as_array().expect("a list");
     assert!(holders.contains(&json!(principal)), "{permission}: {permissions}");
 }
 

@@ -26,8 +26,15 @@ pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<R
     let body = call.json()?;
     let items = parse(body, api.settings.batch_max_requests)?;
     let mut responses = Vec::with_capacity(items.len());
+    let mut bytes = 0;
     for item in items {
-        responses.push(answer_item(api, &call.request, item, tx)?);
+        let response = if bytes > api.settings.max_response_bytes {
+            render(&item.path, false, refuse_large(api).into_reply())
+        } else {
+            answer_item(api, &call.request, item, tx)?
+        };
+        bytes += response.len();
+        responses.push(response);
     }
     let mut out = b"{\"responses\":[".to_vec();
     for (index, response) in responses.iter().enumerate() {
@@ -57,7 +64,12 @@ fn parse(body: &Value, max: Option<usize>) -> Result<Vec<Item>> {
     refuse_unknown(body, &["defaults", "requests"], "", &mut problems);
     let defaults = match body.get("defaults") {
         None => Map::new(),
-        Some(Value::Object(defaults)) => defaults.clone(),
+        Some(Value::Object(defaults)) => {
+            let mut item = defaults.clone();
+            item.entry("path").or_insert_with(|| "/".into());
+            parse_item(&item, "defaults", &mut problems);
+            defaults.clone()
+        }
         Some(other) => {
             problems.push(Invalid::new(Location::Body, "defaults", not_a_mapping(other)));
             Map::new()
@@ -146,7 +158,7 @@ fn parse_item(item: &Map<String, Value>, name: &str, problems: &mut Vec<Invalid>
         problems.push(Invalid::new(Location::Body, format!("{name}.{field}"), text));
     };
     let method = match item.get("method").map(|method| (method.as_str(), method)) {
-        None => Method::GET,
+        None | Some((_, Value::Null)) => Method::GET,
         Some((Some(method), _)) if METHODS.contains(&method) => {
             Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET)
         }
@@ -156,7 +168,7 @@ fn parse_item(item: &Map<String, Value>, name: &str, problems: &mut Vec<Invalid>
         }
     };
     let path = match item.get("path").map(|path| (path.as_str(), path)) {
-        None | Some((Some(""), _)) => {
+        None | Some((Some(""), _) | (_, Value::Null)) => {
             problem("path", "Required".into());
             String::new()
         }
@@ -166,7 +178,7 @@ fn parse_item(item: &Map<String, Value>, name: &str, problems: &mut Vec<Invalid>
             String::new()
         }
         Some((None, other)) => {
-            problem("path", not_a_string(other));
+            problem("path", not_a_string(other, "path"));
             String::new()
         }
     };
@@ -199,6 +211,13 @@ fn parse_item(item: &Map<String, Value>, name: &str, problems: &mut Vec<Invalid>
 
 fn parse_header((name, value): (&String, &Value)) -> Option<(HeaderName, HeaderValue)> {
     Some((name.parse().ok()?, HeaderValue::from_str(value.as_str()?).ok()?))
+}
+
+/// For the items after those whose answers are too large already. They are not carried out.
+fn refuse_large(api: &Api) -> ApiError {
+    let max = api.settings.max_response_bytes;
+    let message = format!("The responses are larger than {max} bytes (max_response_bytes).");
+    ApiError::new(Errno::RequestTooLarge).with_message(message)
 }
 
 /// Answers one item, and writes the answer as JSON.
@@ -237,10 +256,6 @@ fn dispatch(api: &Api, request: Request, tx: &mut dyn Transaction) -> Result<Rep
 
 fn build_request(api: &Api, inherited: &HeaderMap, item: Item) -> Result<Request> {
     let (path, query) = item.path.split_once('?').unwrap_or((&item.path, ""));
-    let path = percent_decode(path)
-        .ok_or_else(|| ApiError::new(Errno::InvalidParameters).with_message("Invalid URL path."))?;
-    let prefix = format!("/{}", api.prefix());
-    let path = if path.starts_with(&prefix) { path } else { prefix + &path };
     let mut headers = inherited.clone();
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::TRANSFER_ENCODING);
@@ -255,7 +270,12 @@ fn build_request(api: &Api, inherited: &HeaderMap, item: Item) -> Result<Request
             serde_json::to_vec(&body).expect("plain data serializes")
         }
     };
-    Ok(Request { method: item.method, path, query: query.to_owned(), headers, body })
+    let mut request = Request::new(item.method, path, query, headers, body)?;
+    let prefix = format!("/{}", api.prefix());
+    if !request.path.starts_with(&prefix) {
+        request.path = prefix + &request.path;
+    }
+    Ok(request)
 }
 
 fn redirected_path(api: &Api, request: &Request, reply: &Reply) -> Option<String> {

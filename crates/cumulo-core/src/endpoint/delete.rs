@@ -1,13 +1,16 @@
 //! `DELETE` of an object, and of all objects of a list that match.
 
+use std::ops::ControlFlow;
+
 use http::{HeaderName, StatusCode};
 
 use crate::{
     authorization::Visible,
     error::{ApiError, Invalid, Location, Result},
-    object::Timestamp,
+    object::{Object, Timestamp},
     paging::Token,
     params::querystring::native,
+    query::Query,
     render,
     reply::{Reply, ascii},
     request::parse_query,
@@ -18,6 +21,7 @@ use super::{
     effects,
     list::{self, NEXT_PAGE},
     resource::{Context, precondition_failed, require_holder},
+    write::TIMESTAMPS,
 };
 
 pub(super) fn delete_object(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Result<Reply> {
@@ -48,17 +52,19 @@ pub(super) fn delete_object(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction
     Ok(reply)
 }
 
-/// `?last_modified=`, an integer, quoted or not.
+/// `?last_modified=`, an integer that is a moment, quoted or not.
 fn requested_timestamp(cx: &Context<'_>, problems: &mut Vec<Invalid>) -> Option<Timestamp> {
     let pairs = parse_query(&cx.call.request.query).unwrap_or_default();
     let (_, text) = pairs.into_iter().find(|(name, _)| name == "last_modified")?;
     let text = text.trim_matches('"');
     let number = native(text).as_i64();
-    if number.is_none() {
-        let problem = format!("\"{text}\" is not a number");
-        problems.push(Invalid::new(Location::Querystring, "last_modified", problem));
-    }
-    number.map(Timestamp)
+    let problem = match number {
+        Some(number) if TIMESTAMPS.contains(&number) => return Some(Timestamp(number)),
+        Some(_) => "Timestamp out of range".to_owned(),
+        None => format!("\"{text}\" is not a number"),
+    };
+    problems.push(Invalid::new(Location::Querystring, "last_modified", problem));
+    None
 }
 
 pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
@@ -87,24 +93,22 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
         }
         query.page = token.page(&params);
     }
-    let mut objects = tx.collect(&cx.target.list, &query)?;
-    let more = objects.len() > limit;
-    objects.truncate(limit);
+    let (ids, last) = matching(cx, &query, limit, tx)?;
     let mut body = b"{\"data\":[".to_vec();
     let mut latest = None;
-    for object in &objects {
-        let Some(timestamp) = tx.delete(&cx.target.list, &object.id, None)? else { continue };
-        effects::after_delete(cx.target, &object.id, tx)?;
+    for id in &ids {
+        let Some(timestamp) = tx.delete(&cx.target.list, id, None)? else { continue };
+        effects::after_delete(cx.target, id, tx)?;
         if latest.is_some() {
             body.push(b',');
         }
-        render::write_row(render::tombstone(&object.id, timestamp).as_row(), &mut body);
+        render::write_row(render::tombstone(id, timestamp).as_row(), &mut body);
         latest = Some(timestamp);
     }
     body.extend_from_slice(b"]}");
     let mut reply = Reply::raw_json(StatusCode::OK, body);
     reply.set_timestamp(latest.unwrap_or(timestamp));
-    if let Some(last) = objects.last().filter(|_| more) {
+    if let Some(last) = last {
         let token = Token::after(last.as_row(), &params, 0);
         let validity = i64::from(cx.api.settings.pagination_token_validity_seconds) * 1000;
         cx.api.tokens.issue(&token.nonce, now, Timestamp(now.0 + validity));
@@ -112,4 +116,26 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
         reply.headers.insert(HeaderName::from_static(NEXT_PAGE), ascii(url));
     }
     Ok(reply)
+}
+
+/// The ids of what matches, up to `limit`; and the last of these objects, if there are more.
+fn matching(
+    cx: &Context<'_>,
+    query: &Query,
+    limit: usize,
+    tx: &mut dyn Transaction,
+) -> Result<(Vec<String>, Option<Object>)> {
+    let (mut ids, mut last, mut more) = (Vec::new(), None, false);
+    tx.list(&cx.target.list, query, &mut |row| {
+        if ids.len() == limit {
+            more = true;
+            return Ok(ControlFlow::Break(()));
+        }
+        ids.push(row.id.to_owned());
+        if ids.len() == limit {
+            last = Some(row.to_object());
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok((ids, last.filter(|_| more)))
 }

@@ -1,5 +1,7 @@
 //! `GET` and `HEAD` of a list.
 
+use std::ops::ControlFlow;
+
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::{
@@ -34,11 +36,9 @@ pub(super) fn get(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
         Prepared::Listing(listing) => listing,
     };
     listing.params.query.limit = Some(listing.limit.saturating_add(1));
-    let mut page = Page::new(&listing.params.fields, listing.limit);
-    tx.list(&cx.target.list, &listing.params.query, &mut |row| {
-        page.add(row);
-        Ok(())
-    })?;
+    let bytes = cx.api.settings.max_response_bytes;
+    let mut page = Page::new(&listing.params.fields, listing.limit, bytes);
+    tx.list(&cx.target.list, &listing.params.query, &mut |row| Ok(page.add(row)))?;
     let next = page.finish(&mut listing.reply.body);
     if let Some((last, count)) = next {
         let offset = match &listing.params.token {
@@ -157,25 +157,26 @@ pub(super) fn next_page_url(api: &Api, call: &Call, limit: usize, token: &Token)
 }
 
 /// Rows on their way into the body of an answer.
-pub(super) struct Page<'a> {
+struct Page<'a> {
     body: Vec<u8>,
     fields: &'a [Vec<String>],
     limit: usize,
+    max_bytes: usize,
     count: usize,
     last: Option<Object>,
     more: bool,
 }
 
 impl<'a> Page<'a> {
-    pub(super) fn new(fields: &'a [Vec<String>], limit: usize) -> Self {
-        Self { body: Vec::new(), fields, limit, count: 0, last: None, more: false }
+    fn new(fields: &'a [Vec<String>], limit: usize, max_bytes: usize) -> Self {
+        Self { body: Vec::new(), fields, limit, max_bytes, count: 0, last: None, more: false }
     }
 
-    /// Takes a row; the one beyond the limit only shows that there are more.
-    pub(super) fn add(&mut self, row: Row<'_>) {
-        if self.count == self.limit {
+    /// Takes a row; the one beyond the limits only shows that there are more.
+    fn add(&mut self, row: Row<'_>) -> ControlFlow<()> {
+        if self.last.is_some() {
             self.more = true;
-            return;
+            return ControlFlow::Break(());
         }
         self.body.extend_from_slice(if self.count == 0 { b"{\"data\":[" } else { b"," });
         if self.fields.is_empty() {
@@ -185,13 +186,14 @@ impl<'a> Page<'a> {
             serde_json::to_writer(&mut self.body, &kept).expect("memory takes all");
         }
         self.count += 1;
-        if self.count == self.limit {
+        if self.count == self.limit || self.body.len() >= self.max_bytes {
             self.last = Some(row.to_object());
         }
+        ControlFlow::Continue(())
     }
 
     /// Ends the body. If there are more rows: the last of this page, and how many it has.
-    pub(super) fn finish(mut self, body: &mut Vec<u8>) -> Option<(Object, u64)> {
+    fn finish(mut self, body: &mut Vec<u8>) -> Option<(Object, u64)> {
         if self.count == 0 {
             self.body.extend_from_slice(b"{\"data\":[");
         }

@@ -36,6 +36,7 @@ pub(super) fn patch(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Res
     cx.check_id(id)?;
     let Some(existing) = existing else { return Err(cx.not_found(id)) };
     cx.check_preconditions(preconditions, Some(&existing), tx)?;
+    changes.require_any()?;
     let before = render::to_map(existing.object.as_row());
     let mut patched = changes.apply(cx, before.clone(), &existing)?;
     patched.data.entry("id").or_insert_with(|| id.into());
@@ -72,12 +73,18 @@ impl<'a> Changes<'a> {
                 }
             };
         }
-        let payload = Payload::parse_patch(body, cx.resource(), problems);
-        if problems.is_empty() && payload == Payload::default() {
-            let problem = "Provide at least one of data or permissions";
-            problems.push(Invalid::new(Location::Body, "data", problem));
+        Self::Fields(Payload::parse_patch(body, cx.resource(), problems))
+    }
+
+    /// Refuses a body without changes.
+    fn require_any(&self) -> Result<()> {
+        match self {
+            Self::Fields(Payload { data: None, permissions: None }) => {
+                let problem = "Provide at least one of data or permissions";
+                Err(Invalid::new(Location::Body, "data", problem).into())
+            }
+            _ => Ok(()),
         }
-        Self::Fields(payload)
     }
 
     fn apply(
@@ -88,7 +95,8 @@ impl<'a> Changes<'a> {
     ) -> Result<Patched> {
         match self {
             Self::Operations(operations) => {
-                let mut patched = patch::apply(operations, &data, &existing.acl)?;
+                let mut patched =
+                    patch::apply(operations, &data, &existing.acl, cx.api.settings.max_json_depth)?;
                 cx.add_writer(&mut patched.acl);
                 require_known_permissions(cx, &patched.acl)?;
                 Ok(patched)
@@ -152,7 +160,7 @@ fn operation_problems(operations: &[Value]) -> Vec<Invalid> {
             }
         }
         match fields.get("path").map(Value::as_str) {
-            None => problem("path", "Required".into()),
+            None | Some(Some("")) => problem("path", "Required".into()),
             Some(Some(path)) if path.starts_with('/') => {}
             Some(_) => problem("path", "String does not match expected pattern".into()),
         }

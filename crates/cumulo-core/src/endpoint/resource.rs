@@ -35,7 +35,7 @@ pub fn answer(api: &Api, call: &Call, target: &Target, tx: &mut dyn Transaction)
         require_valid_parents(api, target)?;
     }
     if !call.request.is_safe() {
-        if target.resource.name == "record" {
+        if target.resource.name == "record" && is_write_of_object(target, method) {
             require_holder(target, tx)?;
         }
         check_posted_id(api, call, target)?;
@@ -55,6 +55,11 @@ pub fn answer(api: &Api, call: &Call, target: &Target, tx: &mut dyn Transaction)
         (Some(id), &Method::PATCH) => patch::patch(&cx, id, tx),
         (Some(id), _) => delete::delete_object(&cx, id, tx),
     }
+}
+
+/// Whether one object is written, rather than those of a list deleted.
+fn is_write_of_object(target: &Target, method: &Method) -> bool {
+    target.id.is_some() || *method == Method::POST
 }
 
 /// Whether the body of such a request means something.

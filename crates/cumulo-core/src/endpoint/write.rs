@@ -23,7 +23,8 @@ use super::{
 };
 
 /// The moments that a client may claim an object was modified at: the years 1 to 9999.
-const TIMESTAMPS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
+pub(super) const TIMESTAMPS: std::ops::RangeInclusive<i64> =
+    -62_135_596_800_000..=253_402_300_799_999;
 
 impl Context<'_> {
     /// Refuses if the preconditions don't hold for what exists. Who may not read it does not see

@@ -116,7 +116,7 @@ fn parse_holders(
                 let problem = if other.as_str() == Some("") || other.is_null() {
                     "Required".to_owned()
                 } else {
-                    not_a_string(other)
+                    not_a_string(other, "")
                 };
                 problems.push(Invalid::new(Location::Body, name, problem));
             }
@@ -178,7 +178,7 @@ fn check_members(data: &mut Data) -> Vec<(String, String)> {
         return vec![("members".to_owned(), format!("{} is not iterable", quoted(members)))];
     };
     let check = |member: &Value| match member.as_str() {
-        None => Some(not_a_string(member)),
+        None => Some(not_a_string(member, "")),
         Some("") => Some("Required".to_owned()),
         Some(user) if user.starts_with("/buckets/") || user == "system.Everyone" => {
             Some(format!("'{user}' is not a valid user ID."))
@@ -210,9 +210,10 @@ pub fn not_a_mapping(value: &Value) -> String {
     format!("{} is not a mapping type: Does not implement dict-like functionality.", quoted(value))
 }
 
-/// `value is not a string…`, as the reference server says it.
-pub fn not_a_string(value: &Value) -> String {
-    format!("{} is not a string: {{'name': ''}}", python_repr(value))
+/// `value is not a string…`, as the reference server says it of a field; items of lists have no
+/// name.
+pub fn not_a_string(value: &Value, name: &str) -> String {
+    format!("{} is not a string: {{'{name}': ''}}", python_repr(value))
 }
 
 /// The value between double quotes, as messages have it.

@@ -58,8 +58,10 @@ fn parse_tag(
 ) -> Option<Tag> {
     let value = headers.get(header)?;
     let text = value.to_str().unwrap_or("").trim();
-    if text == "*" {
-        return Some(Tag::Any);
+    match text {
+        "" => return None,
+        "*" => return Some(Tag::Any),
+        _ => {}
     }
     let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let is_number =
@@ -158,8 +160,10 @@ pub fn require_json_accepted(headers: &HeaderMap) -> Result<()> {
         return Ok(());
     }
     let ranges = accepts.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
-    let mut is_json = ranges.filter(|range| !range.trim().is_empty()).map(accepts_json).peekable();
-    if is_json.peek().is_none() || is_json.any(|is_json| is_json) {
+    let ranges: Vec<_> = ranges.filter(|range| !range.trim().is_empty()).collect();
+    // A header that is none counts as absent.
+    let is_header = !ranges.is_empty() && ranges.iter().all(|range| range.contains('/'));
+    if !is_header || ranges.into_iter().any(accepts_json) {
         return Ok(());
     }
     let problem = format!("Accept header should be one of ['{JSON}']");
@@ -198,7 +202,8 @@ mod tests {
         let at = |n| Some(Tag::At(Timestamp(n)));
         assert_eq!(preconditions("if-match", "\"12\"").0.if_match, at(12));
         assert_eq!(preconditions("if-match", "*").0.if_match, Some(Tag::Any));
-        assert_eq!(preconditions("if-match", "\"0\"").0.if_match, None);
+        assert_eq!(preconditions("if-match", "\"0\""), (Preconditions::default(), 0));
+        assert_eq!(preconditions("if-match", ""), (Preconditions::default(), 0));
         assert_eq!(preconditions("if-match", "\"99999999999999999999\"").0.if_match, at(i64::MIN));
         for bad in ["12", "\"a\"", "\"\"", "*abc", "W/\"12\"", "\"1\", \"2\"", "\"-1\""] {
             assert_eq!(preconditions("if-match", bad).1, 1, "{bad}");
@@ -229,6 +234,7 @@ mod tests {
         assert!(check("*/*"));
         assert!(check("text/html, application/json;q=0.5"));
         assert!(check(""));
+        assert!(check("garbage"));
         assert!(!check("text/html"));
         assert!(!check("application/json;q=0"));
     }

@@ -8,6 +8,8 @@ use crate::{
     query::{Field, Filter, Op, Query, Sort},
 };
 
+use super::body::{not_a_string, python_repr, quoted};
+
 /// What the query string of a list request asks.
 #[derive(Clone, Debug, Default)]
 pub struct ListParams {
@@ -61,8 +63,17 @@ const OPERATORS: [&str; 12] = [
     "in_",
 ];
 
+/// The most parameters of a list request: in a batch, no limit of the headers bounds them.
+const MAX_PARAMETERS: usize = 500;
+/// The most fields to sort by: the conditions of a page grow with their square.
+const MAX_SORTS: usize = 20;
+
 /// Reads the parameters of a list request; `now` bounds timestamps.
 pub fn parse(pairs: &[(String, String)], known: Known, now: Timestamp) -> Result<ListParams> {
+    if pairs.len() > MAX_PARAMETERS {
+        let problem = format!("Number of parameters is limited to {MAX_PARAMETERS}");
+        return Err(Invalid::unnamed(Location::Querystring, problem).into());
+    }
     let mut parser = Parser { params: ListParams::default(), known, now, problems: Vec::new() };
     let mut seen: Vec<&str> = Vec::new();
     for (name, _) in pairs {
@@ -94,6 +105,7 @@ impl Parser {
             "_limit" => self.limit(values),
             "_sort" => self.sort(values),
             "_token" => match values {
+                ["" | "null"] => {}
                 [token] => self.params.token = Some((*token).to_owned()),
                 _ => self.problem("_token", "A single value is expected"),
             },
@@ -114,18 +126,17 @@ impl Parser {
     }
 
     fn limit(&mut self, values: &[&str]) {
-        let number = match values {
-            [""] => return,
-            [text] => text.trim_matches('"').trim().parse::<u64>().map_err(|_| *text),
-            _ => Err(values[0]),
-        };
-        match number {
-            Ok(0) => {}
-            Ok(number) => self.params.limit = Some(usize::try_from(number).unwrap_or(usize::MAX)),
-            Err(text) if text.parse::<f64>().is_ok_and(|number| number < 0.0) => {
-                self.problem("_limit", format!("{text} is less than minimum value 0"));
+        let value = typed(values);
+        match integer(&value) {
+            Ok(Some(..0)) => {
+                let problem = format!("{} is less than minimum value 0", python_repr(&value));
+                self.problem("_limit", problem);
             }
-            Err(text) => self.problem("_limit", format!("\"{text}\" is not a number")),
+            Ok(None | Some(0)) => {}
+            Ok(Some(number)) => {
+                self.params.limit = Some(usize::try_from(number).unwrap_or(usize::MAX));
+            }
+            Err(problem) => self.problem("_limit", problem),
         }
     }
 
@@ -143,6 +154,9 @@ impl Parser {
             }
             self.params.query.sort.push(Sort { field: field(bare), descending });
             self.params.sort_names.push(bare.to_owned());
+        }
+        if self.params.query.sort.len() > MAX_SORTS {
+            self.problem("_sort", format!("Number of sort fields is limited to {MAX_SORTS}"));
         }
     }
 
@@ -163,34 +177,32 @@ impl Parser {
 
     /// `_since`, `_before`, `_to`. Null is no bound.
     fn bound(&mut self, name: &str, values: &[&str], op: fn(Value) -> Op) {
-        match self.timestamps(name, values).as_deref() {
-            Some([Some(timestamp)]) => {
-                let op = op((*timestamp).into());
+        self.params.query.tombstones = true;
+        match self.timestamp(name, values) {
+            Ok(Some(timestamp)) => {
+                let op = op(timestamp.into());
                 self.params.query.filters.push(Filter { field: Field::LastModified, op });
-                self.params.query.tombstones = true;
             }
-            Some([None]) => self.params.query.tombstones = true,
-            Some(_) => self.problem(name, format!("Invalid value for {name}")),
-            None => {}
+            Ok(None) => {}
+            Err(problem) => self.problem(name, problem),
         }
     }
 
-    /// Timestamps, quoted or not; none, with a problem noted, if one is something else.
-    fn timestamps(&mut self, name: &str, values: &[&str]) -> Option<Vec<Option<i64>>> {
-        let mut timestamps = Vec::new();
-        for text in values {
-            match parse_timestamp(text, self.now) {
-                Ok(timestamp) => timestamps.push(timestamp),
-                Err(problem) => {
-                    self.problem(
-                        name,
-                        problem.unwrap_or_else(|| format!("Invalid value for {name}")),
-                    );
-                    return None;
-                }
+    /// A timestamp, quoted or not, or null: not negative, and at most a day in the future. The
+    /// error is a description.
+    fn timestamp(&self, name: &str, values: &[&str]) -> std::result::Result<Option<i64>, String> {
+        const DAY: i64 = 24 * 60 * 60 * 1000;
+        let value = typed(values);
+        match integer(&value)? {
+            Some(number) if number < 0 => {
+                Err(format!("{} is less than minimum value 0", python_repr(&value)))
             }
+            Some(number) if number >= self.now.0.saturating_add(DAY) => {
+                Err(format!("Invalid value for {name}"))
+            }
+            None if values == [""] => Err(format!("Invalid value for {name}")),
+            timestamp => Ok(timestamp),
         }
-        Some(timestamps)
     }
 
     fn filter(&mut self, name: &str, values: &[&str]) {
@@ -228,15 +240,17 @@ impl Parser {
             return;
         }
         self.params.query.tombstones = true;
-        if operator == "has_" {
-            return;
-        }
-        let Some(timestamps) = self.timestamps(name, values) else { return };
-        let [Some(timestamp)] = timestamps[..] else {
-            self.problem(name, format!("Invalid value for {name}"));
-            return;
+        let timestamp = match self.timestamp(name, values) {
+            Ok(Some(timestamp)) => timestamp,
+            Ok(None) => return self.problem(name, format!("Invalid value for {name}")),
+            Err(problem) => return self.problem(name, problem),
         };
-        let op = comparison(operator)(timestamp.into());
+        let op = match operator {
+            "has_" if timestamp != 0 => return,
+            // Every object has a timestamp.
+            "has_" => Op::Lt(i64::MIN.into()),
+            _ => comparison(operator)(timestamp.into()),
+        };
         self.params.query.filters.push(Filter { field: Field::LastModified, op });
     }
 
@@ -245,7 +259,9 @@ impl Parser {
             "contains_" | "contains_any_" => {
                 return self.problem(name, "Field 'id' is not an array");
             }
-            "has_" => return,
+            "has_" if is_truthy(&typed(values)) => return,
+            // Every object has an id.
+            "has_" => Op::In(Vec::new()),
             "in_" | "exclude_" => match list_of_values(values) {
                 ids if ids.iter().all(Value::is_string) => {
                     if operator == "in_" {
@@ -259,10 +275,7 @@ impl Parser {
             _ => match typed(values) {
                 Value::String(text) if operator == "like_" => Op::Like(pattern(&text)),
                 Value::String(text) => comparison(operator)(text.into()),
-                other => {
-                    return self
-                        .problem(name, format!("{other} is not a string: {{'{name}': ''}}"));
-                }
+                other => return self.problem(name, not_a_string(&other, name)),
             },
         };
         self.params.query.filters.push(Filter { field: Field::Id, op });
@@ -371,32 +384,21 @@ fn has_nul(text: &str) -> bool {
     text.contains('\0') || (text.contains("\\u0000") && super::json::holds_nul(&native(text)))
 }
 
-/// Milliseconds from `12`, `"12"` or `12.5`; null is nothing. At most a day in the future.
-///
-/// The error is a description, if the usual one does not fit.
-fn parse_timestamp(text: &str, now: Timestamp) -> std::result::Result<Option<i64>, Option<String>> {
-    const DAY: i64 = 24 * 60 * 60 * 1000;
-    let value = match native(text) {
-        Value::String(inner) if inner != text => native(&inner),
-        other => other,
-    };
-    let number = match &value {
-        Value::Null => return Ok(None),
-        Value::Number(number) => number,
-        _ => return Err(Some(format!("\"{text}\" is not a number"))),
-    };
+/// An integer from a number, whose fraction is dropped, or from text with an integer; nothing from
+/// null and empty text. The error is a description.
+fn integer(value: &Value) -> std::result::Result<Option<i64>, String> {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "fractions are dropped, the rest saturates"
     )]
-    let number = number.as_i64().or_else(|| number.as_f64().map(|float| float as i64)).unwrap_or(0);
-    if number < 0 {
-        return Err(Some(format!("{number} is less than minimum value 0")));
-    }
-    if number >= now.0.saturating_add(DAY) {
-        return Err(None);
-    }
-    Ok(Some(number))
+    let number = match value {
+        Value::Null => return Ok(None),
+        Value::String(text) if text.is_empty() => return Ok(None),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|f| f as i64)),
+        _ => None,
+    };
+    number.map(Some).ok_or_else(|| format!("{} is not a number", quoted(value)))
 }
 
 #[cfg(test)]
@@ -462,6 +464,44 @@ mod tests {
         ] {
             assert!(parse_text(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn limits_are_integers() {
+        let limit = |query: &str| parse_text(query).map(|params| params.limit).ok();
+        for (query, expected) in [
+            ("_limit=5", Some(5)),
+            ("_limit=%225%22", Some(5)),
+            ("_limit=1.5", Some(1)),
+            ("_limit=0", None),
+            ("_limit=", None),
+            ("_limit=null", None),
+        ] {
+            assert_eq!(limit(query), Some(expected), "{query}");
+        }
+        for bad in ["_limit=-1", "_limit=true", "_limit=abc", "_limit=1&_limit=2"] {
+            assert_eq!(limit(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_object_has_an_id_and_a_timestamp() {
+        assert_eq!(filters("has_id=true&has_last_modified=1"), []);
+        assert_eq!(
+            filters("has_id=false&has_last_modified=0"),
+            [
+                Filter { field: Field::Id, op: Op::In(vec![]) },
+                Filter { field: Field::LastModified, op: Op::Lt(json!(i64::MIN)) },
+            ]
+        );
+        assert!(parse_text("has_last_modified=true").is_err());
+    }
+
+    #[test]
+    fn what_grows_with_its_square_is_bounded() {
+        assert!(parse_text(&format!("_sort={}", "a,".repeat(MAX_SORTS))).is_ok());
+        assert!(parse_text(&format!("_sort={}", "a,".repeat(MAX_SORTS + 1))).is_err());
+        assert!(parse_text(&"a=1&".repeat(MAX_PARAMETERS + 1)).is_err());
     }
 
     #[test]

@@ -24,9 +24,14 @@ impl Query {
             && self.filters.iter().all(|filter| filter.matches(row))
     }
 
+    /// Whether the order is the one in which stores keep lists: by time, latest first.
+    pub fn is_newest_first(&self) -> bool {
+        self.sort.first().is_none_or(|sort| sort.field == Field::LastModified && sort.descending)
+    }
+
     /// Which of two rows comes first.
     pub fn compare(&self, a: Row<'_>, b: Row<'_>) -> Ordering {
-        if self.sort.is_empty() {
+        if self.is_newest_first() {
             return b.last_modified.cmp(&a.last_modified);
         }
         self.sort

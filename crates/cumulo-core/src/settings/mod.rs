@@ -122,6 +122,9 @@ settings! {
             max_body_bytes: usize = 10 * 1024 * 1024 => 1024..=1_000_000_000,
             /// The most bytes that large request bodies take together; more of them wait.
             max_bodies_bytes: usize = 128 * 1024 * 1024 => 1_048_576..=1_000_000_000_000,
+            /// The most bytes of a page of a list, and of the responses of a batch together. A page
+            /// that reaches it ends there, and the rest is on the next page.
+            max_response_bytes: usize = 32 * 1024 * 1024 => 65_536..=1_000_000_000,
             /// The most open connections; more of them wait.
             max_connections: usize = 4096 => 1..=1_000_000,
             /// How deep JSON may nest.

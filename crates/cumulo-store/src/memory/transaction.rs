@@ -1,12 +1,15 @@
 //! The port's transaction over the memory store's state.
 
-use std::{ops::Bound, sync::Arc};
+use std::{
+    ops::{Bound, ControlFlow},
+    sync::Arc,
+};
 
 use cumulo_core::{
     clock::Clock,
     object::{Acl, List, Row, TOMBSTONE, Timestamp},
     query::Query,
-    store::{Access, Entry, Error, Grant, Result, Transaction},
+    store::{Access, Entry, Error, Grant, Result, Transaction, Visit},
 };
 
 use super::state::{self, Objects, State, Stored};
@@ -87,21 +90,16 @@ impl Transaction for Tx<'_> {
         Ok(self.live(list, id).map(|stored| Arc::clone(&stored.acl)))
     }
 
-    fn list(
-        &mut self,
-        list: &List,
-        query: &Query,
-        visit: &mut dyn FnMut(Row<'_>) -> Result<()>,
-    ) -> Result<()> {
+    fn list(&mut self, list: &List, query: &Query, visit: &mut Visit<'_>) -> Result<()> {
         let Some(objects) = self.state.lists.get(list) else { return Ok(()) };
         let limit = query.limit.unwrap_or(usize::MAX);
         let matching = newest_first(objects, query).filter(|row| query.matches(*row));
-        if query.sort.is_empty() {
-            return matching.take(limit).try_for_each(visit);
+        if query.is_newest_first() {
+            return visit_all(matching.take(limit), visit);
         }
         let mut rows: Vec<_> = matching.collect();
         rows.sort_by(|a, b| query.compare(*a, *b));
-        rows.into_iter().take(limit).try_for_each(visit)
+        visit_all(rows.into_iter().take(limit), visit)
     }
 
     fn count(&mut self, list: &List, query: &Query) -> Result<u64> {
@@ -274,6 +272,17 @@ impl Transaction for Tx<'_> {
         self.state.undo_to(changes);
         Ok(())
     }
+}
+
+/// Hands over rows until `visit` breaks off.
+fn visit_all<'a>(mut rows: impl Iterator<Item = Row<'a>>, visit: &mut Visit<'_>) -> Result<()> {
+    rows.try_for_each(|row| match visit(row) {
+        Ok(ControlFlow::Continue(())) => ControlFlow::Continue(()),
+        Ok(ControlFlow::Break(())) => ControlFlow::Break(Ok(())),
+        Err(error) => ControlFlow::Break(Err(error)),
+    })
+    .break_value()
+    .unwrap_or(Ok(()))
 }
 
 /// The rows that the bounds on `last_modified` leave, newest first.

@@ -46,6 +46,8 @@ pub(super) struct Changes {
     pub(super) lists: HashMap<List, Option<ListRow>>,
     pub(super) touched: HashMap<List, Touched>,
     pub(super) memberships: bool,
+    /// Ids of lists that have lost their objects, and their indexes with them.
+    pub(super) emptied: Vec<i64>,
 }
 
 /// See the module.
@@ -80,6 +82,11 @@ struct Interned {
 impl Cache {
     pub(super) fn generation(&self) -> Generation {
         Generation(self.state().generation)
+    }
+
+    /// Whether a snapshot that began after `generation` was noted shows the committed state.
+    pub(super) fn is_current(&self, generation: Generation) -> bool {
+        self.state().at(Some(generation)).is_some()
     }
 
     /// The row of a list. `snapshot` is the generation before the reader's snapshot, if that has

@@ -13,7 +13,7 @@ use std::{
 use cumulo_core::store;
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
-use super::{Durability, Options, functions};
+use super::{Durability, Options, cache::Generation, functions};
 use crate::{Error, error::Result};
 
 /// Statements that a connection keeps prepared.
@@ -21,6 +21,7 @@ const STATEMENTS: usize = 64;
 
 /// Opens the connection that writes.
 pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> {
+    share_permissions(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -39,9 +40,23 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
     open().map_err(|source| engine(path, source))
 }
 
+/// Gives the files beside the database its permissions. SQLite makes them with those of the
+/// database, so after a time in which that was read-only, they would keep it so.
+fn share_permissions(path: &Path) {
+    let Ok(database) = std::fs::metadata(path) else { return };
+    for suffix in ["-wal", "-shm"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        // Mostly there is none; one that stays as it is will be named when it is needed.
+        let _ = std::fs::set_permissions(beside, database.permissions());
+    }
+}
+
 /// A connection that reads, and what it has done.
 pub(super) struct Reader {
     pub(super) connection: Connection,
+    /// The cache's state before the present snapshot began, if there is one.
+    pub(super) snapshot: Option<Generation>,
     looked: Arc<AtomicU64>,
 }
 
@@ -53,7 +68,22 @@ impl Reader {
         configure(&connection, options.reader_cache)?;
         let looked = Arc::default();
         functions::register(&connection, &looked)?;
-        Ok(Self { connection, looked })
+        Ok(Self { connection, snapshot: None, looked })
+    }
+
+    /// Begins a snapshot.
+    pub(super) fn begin(&mut self, generation: Generation) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("BEGIN")?.execute([])?;
+        self.snapshot = Some(generation);
+        Ok(())
+    }
+
+    /// Ends the snapshot, if there is one. If that fails, the connection is of no more use.
+    pub(super) fn end(&mut self) -> rusqlite::Result<()> {
+        if self.snapshot.take().is_some() {
+            self.connection.prepare_cached("COMMIT")?.execute([])?;
+        }
+        Ok(())
     }
 
     /// How often this connection has looked into data.
@@ -67,6 +97,8 @@ fn configure(connection: &Connection, cache: usize) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -kibibytes)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", false)?;
+    // The same plan whatever the parameters are: else each new value prepares a statement anew.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     // Else the planner looks at parameters such as limits, and prepares the statement anew each
     // time that one is bound.

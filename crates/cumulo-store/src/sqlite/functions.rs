@@ -29,6 +29,11 @@ const FLAGS: FunctionFlags = FunctionFlags::SQLITE_UTF8
     .union(FunctionFlags::SQLITE_DETERMINISTIC)
     .union(FunctionFlags::SQLITE_INNOCUOUS);
 
+/// Makes an operator of its operand.
+type Parse = fn(&str) -> Result<Op, serde_json::Error>;
+
+const LIKE: Parse = |pattern| Ok(Op::Like(pattern.to_owned()));
+
 /// Makes the functions known to a connection; `looked` counts how often they look into data.
 pub(super) fn register(connection: &Connection, looked: &Arc<AtomicU64>) -> Result<()> {
     let count = {
@@ -38,17 +43,17 @@ pub(super) fn register(connection: &Connection, looked: &Arc<AtomicU64>) -> Resu
     let counted = count.clone();
     connection.create_scalar_function("json_key", 2, FLAGS, move |context| {
         counted();
-        Ok(key::at(text(context, 0)?, &*path(context)?))
+        Ok(key::at(text(context, 0)?, &path(context)?))
     })?;
     connection.create_scalar_function("value_key", 1, FLAGS, |context| {
         Ok(value(context).map_or_else(|| key::MISSING.to_vec(), |value| key::of(&value)))
     })?;
     connection.create_scalar_function("key_in", 2, FLAGS, key_in)?;
     connection.create_scalar_function("value_like", 2, FLAGS, |context| {
-        Ok(op(context, 1, like)?.holds(&value(context)))
+        Ok(op(context, 1, LIKE)?.holds(&value(context)))
     })?;
-    let operators: [(&str, fn(&str) -> Result<Op, serde_json::Error>); 3] = [
-        ("json_like", like),
+    let operators: [(&str, Parse); 3] = [
+        ("json_like", LIKE),
         ("json_contains", |items| Ok(Op::Contains(serde_json::from_str(items)?))),
         ("json_contains_any", |items| Ok(Op::ContainsAny(serde_json::from_str(items)?))),
     ];
@@ -56,7 +61,7 @@ pub(super) fn register(connection: &Connection, looked: &Arc<AtomicU64>) -> Resu
         let counted = count.clone();
         connection.create_scalar_function(name, 3, FLAGS, move |context| {
             counted();
-            let value = key::value_at(text(context, 0)?, &*path(context)?);
+            let value = key::value_at(text(context, 0)?, &path(context)?);
             Ok(op(context, 2, parse)?.holds(&value))
         })?;
     }
@@ -89,21 +94,13 @@ fn parse_key_set(mut set: &[u8]) -> HashSet<Vec<u8>> {
     keys
 }
 
-fn like(pattern: &str) -> Result<Op, serde_json::Error> {
-    Ok(Op::Like(pattern.to_owned()))
-}
-
 /// The path that is the second argument.
 fn path(context: &Context<'_>) -> Result<Arc<Vec<String>>> {
     constant(context, 1, |path| serde_json::from_str(path))
 }
 
 /// The operator that an argument stands for.
-fn op(
-    context: &Context<'_>,
-    argument: u8,
-    parse: fn(&str) -> Result<Op, serde_json::Error>,
-) -> Result<Arc<Op>> {
+fn op(context: &Context<'_>, argument: u8, parse: Parse) -> Result<Arc<Op>> {
     constant(context, argument, parse)
 }
 

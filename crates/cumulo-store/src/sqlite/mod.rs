@@ -7,19 +7,24 @@
 //! ```
 //!
 //! - [`writer`]: one thread with one connection; commits once for all who wait
-//! - [`transaction`]: what work may do there
+//! - [`group`], [`transaction`]: works that commit together, and what they may do
 //! - [`reader`]: the pool of connections that read snapshots
 //! - [`rows`], [`sql`], [`functions`]: reading, the query builder, and the SQL functions it needs
 //! - [`cache`]: what is asked on every request
+//! - [`index`]: indexes on fields, made on demand
 //! - [`schema`], [`connection`]: tables, migrations, settings, errors
 
 mod cache;
 mod connection;
 mod functions;
+mod group;
+mod index;
 mod reader;
 mod rows;
 mod schema;
 mod sql;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod writer;
 
@@ -39,8 +44,12 @@ use cumulo_core::{
     store::{Access, BoxFuture, Error, Result, Store, Work},
 };
 
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
 pub use self::schema::Migration;
-use self::{cache::Cache, connection::engine, reader::Pool, writer::Writer};
+use self::{
+    cache::Cache, connection::engine, index::Indexes, reader::Pool, reader::Slow, writer::Writer,
+};
 use crate::{error, run};
 
 /// What an acknowledged write survives.
@@ -85,7 +94,7 @@ impl Default for Options {
 /// A store in one SQLite file, which it owns while it is open.
 pub struct Sqlite {
     shared: Arc<Shared>,
-    writer: Writer,
+    writer: Arc<Writer>,
     /// Keeps other processes out while the store is open.
     lock: Mutex<Option<File>>,
 }
@@ -97,6 +106,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     cache: Cache,
     pool: Pool,
+    indexes: Indexes,
     resources: Resources,
     no_acl: Arc<Acl>,
     closed: AtomicBool,
@@ -112,20 +122,28 @@ impl Sqlite {
         if migration.from != migration.to {
             tracing::info!(from = migration.from, to = migration.to, "migrated the database");
         }
-        collect_garbage(&connection).map_err(|source| engine(&path, source))?;
+        match collect_garbage(&mut connection) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => {
+                tracing::warn!("{} is read-only: writes will fail", path.display());
+            }
+            collected => collected.map_err(|source| engine(&path, source))?,
+        }
+        let indexes = Indexes::default();
+        indexes.load(&connection).map_err(|source| engine(&path, source))?;
         let shared = Arc::new(Shared {
             path,
             options,
             clock,
             cache: Cache::default(),
             pool: Pool::default(),
+            indexes,
             resources: Resources::default(),
             no_acl: Arc::default(),
             closed: AtomicBool::new(false),
         });
         let writer = Writer::start(connection, Arc::clone(&shared))
             .map_err(|source| engine(&shared.path, source))?;
-        Ok(Self { shared, writer, lock: Mutex::new(Some(lock)) })
+        Ok(Self { shared, writer: Arc::new(writer), lock: Mutex::new(Some(lock)) })
     }
 
     /// Brings the database at `path` to the present schema and tells what was done.
@@ -143,10 +161,12 @@ impl Store for Sqlite {
                 let reply = self.writer.submit(work);
                 Box::pin(async { reply.await.unwrap_or_else(|_| Err(unanswered())) })
             }
-            Access::Read => Box::pin(std::future::ready(self.shared.read(&mut work))),
+            Access::Read => {
+                Box::pin(std::future::ready(read(&self.shared, &self.writer, &mut work)))
+            }
             Access::Scan => {
-                let shared = Arc::clone(&self.shared);
-                run::off_thread(move || shared.read(&mut work))
+                let (shared, writer) = (Arc::clone(&self.shared), Arc::clone(&self.writer));
+                run::off_thread(move || read(&shared, &writer, &mut work))
             }
         }
     }
@@ -165,13 +185,18 @@ impl Drop for Sqlite {
     }
 }
 
-impl Shared {
-    fn read(&self, work: &mut Work) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(run::closed());
-        }
-        reader::run(self, work)
+/// Runs work that reads; what was slow in it may get an index.
+fn read(shared: &Arc<Shared>, writer: &Writer, work: &mut Work) -> Result<()> {
+    if shared.closed.load(Ordering::Acquire) {
+        return Err(run::closed());
     }
+    let (result, slow) = reader::run(shared, work);
+    for Slow { list, query } in slow {
+        for path in shared.indexes.wanted(list, &query) {
+            writer.create_index(list, path);
+        }
+    }
+    result
 }
 
 fn unanswered() -> Error {
@@ -180,13 +205,13 @@ fn unanswered() -> Error {
 
 /// Removes access control lists that no object has any more. Only when the file is opened: later,
 /// caches know their ids.
-fn collect_garbage(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(
-        "BEGIN IMMEDIATE;
-         DELETE FROM acl WHERE NOT EXISTS (SELECT 1 FROM object WHERE object.acl = acl.id);
-         DELETE FROM access WHERE NOT EXISTS (SELECT 1 FROM acl WHERE acl.id = access.acl);
-         COMMIT;",
-    )
+fn collect_garbage(connection: &mut Connection) -> rusqlite::Result<()> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute_batch(
+        "DELETE FROM acl WHERE NOT EXISTS (SELECT 1 FROM object WHERE object.acl = acl.id);
+         DELETE FROM access WHERE NOT EXISTS (SELECT 1 FROM acl WHERE acl.id = access.acl);",
+    )?;
+    tx.commit()
 }
 
 /// Names of resources, which the port wants to live forever. The program knows few.

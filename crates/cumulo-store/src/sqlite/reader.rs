@@ -1,4 +1,7 @@
 //! Transactions that read: a pool of connections, each on its own snapshot.
+//!
+//! A connection keeps its snapshot for the next transaction as long as nothing is committed: to
+//! begin one costs two system calls, as much as a point read.
 
 use std::{
     ops::Deref,
@@ -6,15 +9,16 @@ use std::{
 };
 
 use cumulo_core::{
-    object::{Acl, List, Row, Timestamp},
+    object::{Acl, List, Timestamp},
     query::Query,
-    store::{Entry, Error, Grant, Result, Transaction, Work},
+    store::{Entry, Error, Grant, Result, Transaction, Visit, Work},
 };
 
 use super::{
     Shared,
     cache::{Generation, ListRow},
     connection::{Reader, failed},
+    index,
     rows::Rows,
     sql::{self, Source},
 };
@@ -49,7 +53,15 @@ impl Pool {
         }
     }
 
-    fn take(&self, shared: &Shared) -> Result<Reader> {
+    /// Ends the snapshots of idle connections, so that the log can be written back and reused.
+    pub(super) fn end_snapshots(&self) {
+        let mut state = self.state();
+        let before = state.idle.len();
+        state.idle.retain_mut(|reader| reader.end().is_ok());
+        state.open -= before - state.idle.len();
+    }
+
+    pub(super) fn take(&self, shared: &Shared) -> Result<Reader> {
         let mut state = self.state();
         loop {
             if state.closed {
@@ -72,7 +84,7 @@ impl Pool {
     }
 
     /// Takes back a connection, or the place of one that is no more.
-    fn give_back(&self, reader: Option<Reader>) {
+    pub(super) fn give_back(&self, reader: Option<Reader>) {
         let mut state = self.state();
         match reader {
             Some(reader) => state.idle.push(reader),
@@ -92,20 +104,27 @@ struct Snapshot<'a> {
     reader: Option<Reader>,
     /// The cache's state before the snapshot began.
     generation: Generation,
-    pool: &'a Pool,
+    shared: &'a Shared,
 }
 
 impl<'a> Snapshot<'a> {
+    /// Takes a connection, whose last snapshot will do if nothing was committed since.
     fn begin(shared: &'a Shared) -> Result<Self> {
         let reader = shared.pool.take(shared)?;
-        let generation = shared.cache.generation();
-        let begun = Self { reader: Some(reader), generation, pool: &shared.pool };
-        begun.execute("BEGIN").map_err(failed)?;
-        Ok(begun)
+        let generation = reader.snapshot.unwrap_or_else(|| shared.cache.generation());
+        let mut snapshot = Self { reader: Some(reader), generation, shared };
+        snapshot.refresh().map_err(failed)?;
+        Ok(snapshot)
     }
 
-    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    fn refresh(&mut self) -> rusqlite::Result<()> {
+        let reader = self.reader.as_mut().expect("it is given back in drop only");
+        if reader.snapshot.is_some() && self.shared.cache.is_current(self.generation) {
+            return Ok(());
+        }
+        reader.end()?;
+        self.generation = self.shared.cache.generation();
+        reader.begin(self.generation)
     }
 }
 
@@ -119,8 +138,12 @@ impl Deref for Snapshot<'_> {
 
 impl Drop for Snapshot<'_> {
     fn drop(&mut self) {
-        let ended = self.execute("COMMIT").or_else(|_| self.execute("ROLLBACK")).is_ok();
-        self.pool.give_back(self.reader.take().filter(|_| ended));
+        // The engine ends a transaction by itself only when it is in trouble.
+        let mut reader = self.reader.take().filter(|reader| !reader.connection.is_autocommit());
+        if !self.shared.cache.is_current(self.generation) {
+            reader = reader.and_then(|mut reader| reader.end().is_ok().then_some(reader));
+        }
+        self.shared.pool.give_back(reader);
     }
 }
 
@@ -129,12 +152,20 @@ pub(super) struct ReadTx<'a> {
     shared: &'a Shared,
     snapshot: Option<Snapshot<'a>>,
     savepoints: usize,
+    slow: Vec<Slow>,
 }
 
-/// Runs `work` in one.
-pub(super) fn run(shared: &Shared, work: &mut Work) -> Result<()> {
-    let mut tx = ReadTx { shared, snapshot: None, savepoints: 0 };
-    run::guarded(work, &mut tx).map(drop)
+/// A query that had to look into much data of a list.
+pub(super) struct Slow {
+    pub(super) list: i64,
+    pub(super) query: Query,
+}
+
+/// Runs `work` in one, and tells what was slow.
+pub(super) fn run(shared: &Shared, work: &mut Work) -> (Result<()>, Vec<Slow>) {
+    let mut tx = ReadTx { shared, snapshot: None, savepoints: 0, slow: Vec::new() };
+    let result = run::guarded(work, &mut tx).map(drop);
+    (result, tx.slow)
 }
 
 impl<'a> ReadTx<'a> {
@@ -151,6 +182,36 @@ impl<'a> ReadTx<'a> {
 
     fn generation(&self) -> Option<Generation> {
         self.snapshot.as_ref().map(|snapshot| snapshot.generation)
+    }
+
+    /// Asks one list. `ask` returns how many rows it met and a value.
+    fn query<T>(
+        &mut self,
+        list: &List,
+        query: &Query,
+        ask: impl FnOnce(Rows<'_>, Source<'_>) -> Result<(u64, T)>,
+    ) -> Result<T> {
+        if !sql::looks_into_data(query) {
+            return Ok(ask(self.rows()?.0, Source::Named(list))?.1);
+        }
+        // The id must be of the same state as the objects.
+        self.rows()?;
+        let Some(row) = self.list_row(list)? else {
+            return Ok(ask(self.rows()?.0, Source::Named(list))?.1);
+        };
+        let covered = self.shared.indexes.cover(row.id);
+        let source = if covered { Source::Id(row.id) } else { Source::Named(list) };
+        let before = self.looked();
+        let (met, value) = ask(self.rows()?.0, source)?;
+        let looked = self.looked().saturating_sub(before);
+        if self.shared.options.auto_index && looked > met.saturating_add(index::PATIENCE) {
+            self.slow.push(Slow { list: row.id, query: query.clone() });
+        }
+        Ok(value)
+    }
+
+    fn looked(&self) -> u64 {
+        self.snapshot.as_ref().map_or(0, |snapshot| snapshot.looked())
     }
 
     fn list_row(&mut self, list: &List) -> Result<Option<ListRow>> {
@@ -187,20 +248,26 @@ impl Transaction for ReadTx<'_> {
         Ok(acl)
     }
 
-    fn list(
-        &mut self,
-        list: &List,
-        query: &Query,
-        visit: &mut dyn FnMut(Row<'_>) -> Result<()>,
-    ) -> Result<()> {
-        self.rows()?.0.visit(sql::select(Source::Named(list), query), visit)
+    fn list(&mut self, list: &List, query: &Query, visit: &mut Visit<'_>) -> Result<()> {
+        self.query(list, query, |rows, source| {
+            let mut returned = 0;
+            let sql = sql::select(source, query);
+            rows.visit(sql, &mut |row| {
+                returned += 1;
+                visit(row)
+            })?;
+            Ok((returned, ()))
+        })
     }
 
     fn count(&mut self, list: &List, query: &Query) -> Result<u64> {
         if query.filters.is_empty() && query.ids.is_none() {
             return Ok(self.list_row(list)?.map_or(0, |row| row.live));
         }
-        self.rows()?.0.count(sql::count(Source::Named(list), query))
+        self.query(list, query, |rows, source| {
+            let count = rows.count(sql::count(source, query))?;
+            Ok((count, count))
+        })
     }
 
     fn shared(

@@ -7,7 +7,7 @@ use std::{
 
 use cumulo_core::{
     object::{Acl, List, Object, Row, Timestamp},
-    store::{Entry, Grant, Result},
+    store::{Entry, Grant, Result, Visit},
 };
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use serde_json::Value;
@@ -63,15 +63,13 @@ impl Rows<'_> {
     }
 
     /// Runs a statement that selects id, timestamp, whether it is a tombstone, and data.
-    pub(super) fn visit(
-        self,
-        sql: Sql,
-        visit: &mut dyn FnMut(Row<'_>) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn visit(self, sql: Sql, visit: &mut Visit<'_>) -> Result<()> {
         let mut statement = self.connection.prepare_cached(&sql.text).map_err(failed)?;
         let mut rows = statement.query(params_from_iter(sql.params)).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
-            visit(borrowed(row).map_err(failed)?)?;
+            if visit(borrowed(row).map_err(failed)?)?.is_break() {
+                break;
+            }
         }
         Ok(())
     }
@@ -156,7 +154,7 @@ fn borrowed<'a>(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Row<'a>> {
 
 /// Texts as one parameter.
 fn json<T: AsRef<str>>(texts: &[T]) -> String {
-    Value::from_iter(texts.iter().map(AsRef::as_ref)).to_string()
+    texts.iter().map(AsRef::as_ref).collect::<Value>().to_string()
 }
 
 /// An access control list as the database keeps it: equal lists have equal texts.

@@ -11,6 +11,7 @@ use crate::{Error, error::Result};
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
 
 /// The schema that this program reads and writes.
+#[expect(clippy::cast_possible_truncation, reason = "there are few")]
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Marks the file as ours, for `file(1)` and for a check before anything is written.

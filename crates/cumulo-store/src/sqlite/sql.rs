@@ -34,8 +34,12 @@ pub(super) enum Source<'a> {
 pub(super) fn select(source: Source<'_>, query: &Query) -> Sql {
     let mut sql = Builder::default();
     let list = sql.source(source);
-    let conditions = sql.conditions(query, true);
+    let mut conditions = sql.conditions(query, true);
     let sort = significant(&query.sort);
+    if let (Source::Id(_), [Sort { field: Field::Data(path), .. }, ..]) = (source, sort) {
+        // Always true, but it leads the planner to an index that has the order.
+        conditions = conditions + " AND " + &json_key(path) + " > x''";
+    }
     match (query.tombstones, sort) {
         (false, _) => sql.arm("0", &format!("list = {list} AND deleted = 0{conditions}")),
         // Two scans in the order that is asked for, which the engine merges without sorting.
@@ -63,6 +67,13 @@ pub(super) fn count(source: Source<'_>, query: &Query) -> Sql {
         "SELECT count(*) FROM object WHERE list = {list} AND deleted = 0{conditions}"
     ));
     sql.finish()
+}
+
+/// Whether `query` asks about more than ids and timestamps.
+pub(super) fn looks_into_data(query: &Query) -> bool {
+    let is_data = |field: &Field| matches!(field, Field::Data(_));
+    query.filters.iter().any(|filter| is_data(&filter.field))
+        || query.sort.iter().any(|sort| is_data(&sort.field))
 }
 
 /// The SQL expression for the key of what lies at `path`: the same text in queries and indexes.
@@ -150,6 +161,9 @@ impl Builder {
         if page && !query.page.is_empty() {
             let pages: Vec<_> = query.page.iter().map(|page| self.conjunction(page)).collect();
             all = all + " AND (" + &pages.join(" OR ") + ")";
+            if let Some(bound) = page_bound(query) {
+                all = all + " AND " + &self.condition(&bound);
+            }
         }
         if let Some(ids) = &query.ids {
             all = all + " AND " + &self.one_of(ids.iter().map(String::as_str));
@@ -231,6 +245,32 @@ impl Builder {
         let ids = Value::from(ids.collect::<Vec<_>>()).to_string();
         format!("id IN (SELECT value FROM json_each({}))", self.param(ids))
     }
+}
+
+/// What all alternatives of a page have in common: a bound on the first field of the order, which
+/// an index on that can begin at.
+fn page_bound(query: &Query) -> Option<Filter> {
+    let field = &query.sort.first()?.field;
+    let firsts = query.page.iter().map(|page| page.first().filter(|first| first.field == *field));
+    let firsts = firsts.collect::<Option<Vec<_>>>().filter(|firsts| firsts.len() > 1)?;
+    let (_, value) = comparison(&firsts[0].op)?;
+    let all = |op: fn(&Op) -> Option<&Value>| {
+        firsts.iter().all(|first| op(&first.op).is_some_and(|other| other == value))
+    };
+    let op = if all(|op| match op {
+        Op::Eq(value) | Op::Gt(value) => Some(value),
+        _ => None,
+    }) {
+        Op::Min(value.clone())
+    } else if all(|op| match op {
+        Op::Eq(value) | Op::Lt(value) => Some(value),
+        _ => None,
+    }) {
+        Op::Max(value.clone())
+    } else {
+        return None;
+    };
+    Some(Filter { field: field.clone(), op })
 }
 
 /// The SQL operator and the operand of a comparison.

@@ -1,390 +1,32 @@
-//! The transaction that writes: what the writer thread runs work in.
-//!
-//! A group of works shares one transaction of the engine. Savepoints of the engine are opened when
-//! something is written, not before, so work that only looks costs nothing. Timestamps and counts
-//! of lists are kept in [`Changes`] and written once, before the commit.
+//! The port's transaction over a group: what work may do on the writer thread.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use cumulo_core::{
-    object::{Acl, List, Row, TOMBSTONE, Timestamp},
+    object::{Acl, List, TOMBSTONE, Timestamp},
     query::Query,
-    store::{Entry, Error, Grant, Outcome, Result, Transaction, Work},
+    store::{Entry, Error, Grant, Result, Transaction, Visit},
 };
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{OptionalExtension, ToSql, params};
 
 use super::{
-    Shared,
-    cache::{Changes, Generation, ListRow, Touched},
+    cache::{ListRow, Touched},
     connection::failed,
-    rows::{Rows, acl_text},
+    group::{Savepoint, Undo, WriteTx},
+    index,
+    rows::acl_text,
     sql::{self, Source},
 };
 use crate::run;
 
-/// What the writer remembers from one group to the next.
-pub(super) struct Memo {
-    /// Ids of access control lists that are in the database.
-    pub(super) acl_ids: HashMap<Arc<Acl>, i64>,
-    /// Ids that were never given out, even by what was rolled back.
-    pub(super) next_list: i64,
-    pub(super) next_acl: i64,
-}
-
-/// How many access control lists a [`Memo`] knows.
+/// How many ids of access control lists the writer remembers.
 const MAX_ACL_IDS: usize = 10_000;
-
-/// A group of works that commit together.
-pub(super) struct WriteTx<'a> {
-    connection: &'a Connection,
-    shared: &'a Shared,
-    memo: &'a mut Memo,
-    generation: Generation,
-    changes: Changes,
-    undo: Vec<Undo>,
-    /// The open savepoints; the first is that of the work itself.
-    savepoints: Vec<Savepoint>,
-    begun: bool,
-    /// Whether the work of one could not be told from that of others.
-    broken: bool,
-}
-
-/// How to undo a change that is not in the engine.
-enum Undo {
-    /// The list was not changed before, or had this row.
-    List(List, Option<Option<ListRow>>),
-    AclId(Arc<Acl>),
-}
-
-struct Savepoint {
-    /// Whether the engine knows it.
-    open: bool,
-    undo: usize,
-}
 
 /// An object or a tombstone that is there before a write.
 struct Before {
     deleted: bool,
     last_modified: i64,
     acl: Option<i64>,
-}
-
-impl<'a> WriteTx<'a> {
-    pub(super) fn new(connection: &'a Connection, shared: &'a Shared, memo: &'a mut Memo) -> Self {
-        Self {
-            connection,
-            shared,
-            memo,
-            generation: shared.cache.generation(),
-            changes: Changes::default(),
-            undo: Vec::new(),
-            savepoints: Vec::new(),
-            begun: false,
-            broken: false,
-        }
-    }
-
-    /// Runs one work of the group; if it fails, only its own changes are undone.
-    pub(super) fn run(&mut self, work: &mut Work) -> Result<()> {
-        self.savepoints = vec![Savepoint { open: false, undo: self.undo.len() }];
-        let outcome = run::guarded(work, self);
-        self.savepoints.truncate(1);
-        let ended = match outcome {
-            Ok(Outcome::Commit) => self.keep(),
-            Ok(Outcome::Rollback) | Err(_) => self.undo(),
-        };
-        self.broken |= ended.is_err();
-        outcome.and(ended)
-    }
-
-    /// Whether the group can't be committed: the engine may have rolled back all of it, as it does
-    /// when it is in trouble.
-    pub(super) fn is_lost(&self) -> bool {
-        self.broken || self.begun && self.connection.is_autocommit()
-    }
-
-    /// Whether anything was begun that must be ended.
-    pub(super) fn is_begun(&self) -> bool {
-        self.begun
-    }
-
-    /// Commits the group; its changes are then to be applied to the cache.
-    pub(super) fn commit(mut self) -> Result<Changes> {
-        self.write_lists()?;
-        self.execute("COMMIT", &[])?;
-        Ok(self.changes)
-    }
-
-    fn rows(&self) -> Rows<'_> {
-        Rows { connection: self.connection, shared: self.shared }
-    }
-
-    fn execute(&self, sql: &str, params: &[&dyn ToSql]) -> Result<usize> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
-        statement.execute(params).map_err(failed)
-    }
-
-    /// Makes the engine's transaction and savepoints what they are meant to be.
-    fn write(&mut self) -> Result<()> {
-        if !self.begun {
-            self.execute("BEGIN IMMEDIATE", &[])?;
-            self.begun = true;
-        }
-        let known = self.savepoints.iter().rposition(|savepoint| savepoint.open);
-        for n in known.map_or(0, |n| n + 1)..self.savepoints.len() {
-            self.execute(&format!("SAVEPOINT s{n}"), &[])?;
-            self.savepoints[n].open = true;
-        }
-        Ok(())
-    }
-
-    fn list_row(&mut self, list: &List) -> Result<Option<ListRow>> {
-        if let Some(row) = self.changes.lists.get(list) {
-            return Ok(*row);
-        }
-        if let Some(row) = self.shared.cache.list(list, Some(self.generation)) {
-            return Ok(Some(row));
-        }
-        let row = self.rows().list_row(list)?;
-        if let Some(row) = row {
-            self.shared.cache.add_list(list, row, self.generation);
-        }
-        Ok(row)
-    }
-
-    fn set_list_row(&mut self, list: &List, row: Option<ListRow>) {
-        let before = self.changes.lists.insert(list.clone(), row);
-        self.undo.push(Undo::List(list.clone(), before));
-    }
-
-    fn write_lists(&mut self) -> Result<()> {
-        for row in self.changes.lists.values().flatten() {
-            let live = i64::try_from(row.live).unwrap_or(i64::MAX);
-            let params = params![row.id, row.timestamp.0, live];
-            self.execute("UPDATE list SET last_modified = ?2, live = ?3 WHERE id = ?1", params)?;
-        }
-        Ok(())
-    }
-
-    fn create_list(&mut self, list: &List, timestamp: Timestamp) -> Result<ListRow> {
-        let row = ListRow { id: self.memo.next_list, timestamp, live: 0 };
-        self.memo.next_list += 1;
-        self.shared.resources.note(list.resource);
-        self.execute(
-            "INSERT INTO list (id, parent, resource, last_modified, live) VALUES (?1, ?2, ?3, ?4, 0)",
-            params![row.id, list.parent, list.resource, timestamp.0],
-        )?;
-        self.set_list_row(list, Some(row));
-        Ok(row)
-    }
-
-    fn floor(&self) -> Result<Timestamp> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT value FROM metadata WHERE name = 'floor'")
-            .map_err(failed)?;
-        statement.query_row([], |row| row.get(0)).map(Timestamp).map_err(failed)
-    }
-
-    /// Chooses the timestamp of a change to the object `id`, creating the list if need be.
-    fn stamp(
-        &mut self,
-        list: &List,
-        id: &str,
-        asked: Option<Timestamp>,
-    ) -> Result<(ListRow, Timestamp)> {
-        let now = self.shared.clock.now();
-        let Some(row) = self.list_row(list)? else {
-            let start = self.floor()?.next();
-            let stamp = asked.unwrap_or_else(|| now.max(start));
-            return Ok((self.create_list(list, stamp.max(start))?, stamp));
-        };
-        match asked.filter(|&asked| asked != row.timestamp) {
-            Some(asked) => {
-                self.check_free(row.id, id, asked)?;
-                Ok((row, asked))
-            }
-            None => Ok((row, now.max(row.timestamp.next()))),
-        }
-    }
-
-    /// Fails if another object of the list has this timestamp.
-    fn check_free(&self, list: i64, id: &str, asked: Timestamp) -> Result<()> {
-        const SQL: &str = "SELECT 1 FROM object
-            WHERE list = ?1 AND deleted IN (0, 1) AND last_modified = ?2 AND id <> ?3";
-        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
-        if statement.exists(params![list, asked.0, id]).map_err(failed)? {
-            return Err(Error::TimestampTaken(asked));
-        }
-        Ok(())
-    }
-
-    /// What has this id, dead or alive.
-    fn before(&self, list: i64, id: &str) -> Result<Option<Before>> {
-        const SQL: &str =
-            "SELECT deleted, last_modified, acl FROM object WHERE list = ?1 AND id = ?2";
-        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
-        let before = statement.query_row(params![list, id], |row| {
-            Ok(Before { deleted: row.get(0)?, last_modified: row.get(1)?, acl: row.get(2)? })
-        });
-        before.optional().map_err(failed)
-    }
-
-    /// The live object with this id, and its list.
-    fn live(&mut self, list: &List, id: &str) -> Result<Option<(ListRow, Before)>> {
-        let Some(row) = self.list_row(list)? else { return Ok(None) };
-        let before = self.before(row.id, id)?.filter(|before| !before.deleted);
-        Ok(before.map(|before| (row, before)))
-    }
-
-    /// The id of an access control list, which is stored if it is new.
-    fn acl_id(&mut self, acl: &Acl) -> Result<Option<i64>> {
-        if acl.0.is_empty() {
-            return Ok(None);
-        }
-        if let Some(&id) = self.memo.acl_ids.get(acl) {
-            return Ok(Some(id));
-        }
-        let text = acl_text(acl)?;
-        let found = {
-            let mut statement = self
-                .connection
-                .prepare_cached("SELECT id FROM acl WHERE text = ?1")
-                .map_err(failed)?;
-            statement.query_row([&text], |row| row.get(0)).optional().map_err(failed)?
-        };
-        let id = match found {
-            Some(id) => id,
-            None => self.store_acl(acl, &text)?,
-        };
-        let acl = Arc::new(acl.clone());
-        self.shared.cache.intern(id, &acl);
-        if self.memo.acl_ids.len() >= MAX_ACL_IDS {
-            self.memo.acl_ids.clear();
-        }
-        self.memo.acl_ids.insert(Arc::clone(&acl), id);
-        self.undo.push(Undo::AclId(acl));
-        Ok(Some(id))
-    }
-
-    fn store_acl(&mut self, acl: &Acl, text: &str) -> Result<i64> {
-        let id = self.memo.next_acl;
-        self.memo.next_acl += 1;
-        self.execute("INSERT INTO acl (id, text) VALUES (?1, ?2)", params![id, text])?;
-        for (permission, principals) in &acl.0 {
-            for principal in principals {
-                self.execute(
-                    "INSERT INTO access (principal, permission, acl) VALUES (?1, ?2, ?3)",
-                    params![principal, permission, id],
-                )?;
-            }
-        }
-        Ok(id)
-    }
-
-    /// Notes that the access control list of an object is another than the cache may know.
-    fn touch(&mut self, list: &List, id: &str) {
-        let none = || Touched::Some(HashSet::new());
-        if let Touched::Some(ids) = self.changes.touched.entry(list.clone()).or_insert_with(none) {
-            ids.insert(id.to_owned());
-        }
-    }
-
-    fn is_touched(&self, list: &List, id: &str) -> bool {
-        match self.changes.touched.get(list) {
-            None => false,
-            Some(Touched::All) => true,
-            Some(Touched::Some(ids)) => ids.contains(id),
-        }
-    }
-
-    /// Empties a list and forgets it, or, if its timestamp is ahead of the clock, moves that.
-    fn remove_list(&mut self, list: &List, id: i64, end: Timestamp, now: Timestamp) -> Result<()> {
-        self.execute("DELETE FROM object WHERE list = ?1", params![id])?;
-        self.changes.touched.insert(list.clone(), Touched::All);
-        if end > now {
-            let row = ListRow { id, timestamp: end.next(), live: 0 };
-            self.set_list_row(list, Some(row));
-            return Ok(());
-        }
-        self.execute("DELETE FROM list WHERE id = ?1", params![id])?;
-        self.set_list_row(list, None);
-        self.execute(
-            "UPDATE metadata SET value = max(value, ?1) WHERE name = 'floor'",
-            params![end.0],
-        )?;
-        Ok(())
-    }
-
-    /// Removes the lists of objects at or below `uri`, or all.
-    fn remove_lists(&mut self, uri: Option<&str>) -> Result<()> {
-        const BELOW: &str = "SELECT parent, resource, id, last_modified FROM list
-            WHERE parent = ?1 OR (parent >= ?1 || '/' AND parent < ?1 || '0')";
-        const ALL: &str = "SELECT parent, resource, id, last_modified FROM list WHERE ?1 IS NULL";
-        self.write_lists()?;
-        let lists = {
-            let sql = if uri.is_some() { BELOW } else { ALL };
-            let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
-            let lists = statement.query_map([uri], |row| {
-                let resource = self.shared.resources.intern(row.get_ref(1)?.as_str()?);
-                let list = List::new(row.get::<_, String>(0)?, resource);
-                Ok((list, row.get(2)?, Timestamp(row.get(3)?)))
-            });
-            let lists: rusqlite::Result<Vec<_>> = lists.map_err(failed)?.collect();
-            lists.map_err(failed)?
-        };
-        let now = self.shared.clock.now();
-        lists.iter().try_for_each(|(list, id, end)| self.remove_list(list, *id, *end, now))
-    }
-
-    /// Changes memberships.
-    fn change_members(&mut self, sql: &str, params: &[&dyn ToSql]) -> Result<()> {
-        self.write()?;
-        if self.execute(sql, params)? > 0 {
-            self.changes.memberships = true;
-        }
-        Ok(())
-    }
-
-    /// Ends the innermost savepoint and keeps its changes.
-    fn keep(&mut self) -> Result<()> {
-        let savepoint = self.savepoints.pop().ok_or_else(run::no_savepoint)?;
-        if savepoint.open {
-            self.execute(&format!("RELEASE s{}", self.savepoints.len()), &[])?;
-        }
-        Ok(())
-    }
-
-    /// Ends the innermost savepoint and undoes its changes.
-    fn undo(&mut self) -> Result<()> {
-        let savepoint = self.savepoints.pop().ok_or_else(run::no_savepoint)?;
-        self.undo_to(savepoint.undo);
-        if savepoint.open {
-            let name = self.savepoints.len();
-            self.execute(&format!("ROLLBACK TO s{name}"), &[])?;
-            self.execute(&format!("RELEASE s{name}"), &[])?;
-        }
-        Ok(())
-    }
-
-    fn undo_to(&mut self, changes: usize) {
-        while self.undo.len() > changes {
-            match self.undo.pop().expect("its length was just compared") {
-                Undo::List(list, Some(before)) => {
-                    self.changes.lists.insert(list, before);
-                }
-                Undo::List(list, None) => {
-                    self.changes.lists.remove(&list);
-                }
-                Undo::AclId(acl) => {
-                    self.memo.acl_ids.remove(&acl);
-                }
-            }
-        }
-    }
 }
 
 impl Transaction for WriteTx<'_> {
@@ -415,20 +57,17 @@ impl Transaction for WriteTx<'_> {
         Ok(acl)
     }
 
-    fn list(
-        &mut self,
-        list: &List,
-        query: &Query,
-        visit: &mut dyn FnMut(Row<'_>) -> Result<()>,
-    ) -> Result<()> {
-        self.rows().visit(sql::select(Source::Named(list), query), visit)
+    fn list(&mut self, list: &List, query: &Query, visit: &mut Visit<'_>) -> Result<()> {
+        let sql = sql::select(self.source(list, query)?, query);
+        self.rows().visit(sql, visit)
     }
 
     fn count(&mut self, list: &List, query: &Query) -> Result<u64> {
         if query.filters.is_empty() && query.ids.is_none() {
             return Ok(self.list_row(list)?.map_or(0, |row| row.live));
         }
-        self.rows().count(sql::count(Source::Named(list), query))
+        let sql = sql::count(self.source(list, query)?, query);
+        self.rows().count(sql)
     }
 
     fn put(
@@ -576,6 +215,200 @@ impl Transaction for WriteTx<'_> {
 }
 
 impl WriteTx<'_> {
+    /// How a query names its list.
+    fn source<'l>(&mut self, list: &'l List, query: &Query) -> Result<Source<'l>> {
+        if !sql::looks_into_data(query) {
+            return Ok(Source::Named(list));
+        }
+        let row = self.list_row(list)?.filter(|row| self.shared.indexes.cover(row.id));
+        Ok(row.map_or(Source::Named(list), |row| Source::Id(row.id)))
+    }
+
+    fn create_list(&mut self, list: &List, timestamp: Timestamp) -> Result<ListRow> {
+        let row = ListRow { id: self.memo.next_list, timestamp, live: 0 };
+        self.memo.next_list += 1;
+        self.shared.resources.note(list.resource);
+        self.execute(
+            "INSERT INTO list (id, parent, resource, last_modified, live) VALUES (?1, ?2, ?3, ?4, 0)",
+            params![row.id, list.parent, list.resource, timestamp.0],
+        )?;
+        self.set_list_row(list, Some(row));
+        Ok(row)
+    }
+
+    fn floor(&self) -> Result<Timestamp> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT value FROM metadata WHERE name = 'floor'")
+            .map_err(failed)?;
+        statement.query_row([], |row| row.get(0)).map(Timestamp).map_err(failed)
+    }
+
+    /// Chooses the timestamp of a change to the object `id`, creating the list if need be.
+    fn stamp(
+        &mut self,
+        list: &List,
+        id: &str,
+        asked: Option<Timestamp>,
+    ) -> Result<(ListRow, Timestamp)> {
+        let now = self.shared.clock.now();
+        let Some(row) = self.list_row(list)? else {
+            let start = self.floor()?.next();
+            let stamp = asked.unwrap_or_else(|| now.max(start));
+            return Ok((self.create_list(list, stamp.max(start))?, stamp));
+        };
+        match asked.filter(|&asked| asked != row.timestamp) {
+            Some(asked) => {
+                self.check_free(row.id, id, asked)?;
+                Ok((row, asked))
+            }
+            None => Ok((row, now.max(row.timestamp.next()))),
+        }
+    }
+
+    /// Fails if another object of the list has this timestamp.
+    fn check_free(&self, list: i64, id: &str, asked: Timestamp) -> Result<()> {
+        const SQL: &str = "SELECT 1 FROM object
+            WHERE list = ?1 AND deleted IN (0, 1) AND last_modified = ?2 AND id <> ?3";
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        if statement.exists(params![list, asked.0, id]).map_err(failed)? {
+            return Err(Error::TimestampTaken(asked));
+        }
+        Ok(())
+    }
+
+    /// What has this id, dead or alive.
+    fn before(&self, list: i64, id: &str) -> Result<Option<Before>> {
+        const SQL: &str =
+            "SELECT deleted, last_modified, acl FROM object WHERE list = ?1 AND id = ?2";
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        let before = statement.query_row(params![list, id], |row| {
+            Ok(Before { deleted: row.get(0)?, last_modified: row.get(1)?, acl: row.get(2)? })
+        });
+        before.optional().map_err(failed)
+    }
+
+    /// The live object with this id, and its list.
+    fn live(&mut self, list: &List, id: &str) -> Result<Option<(ListRow, Before)>> {
+        let Some(row) = self.list_row(list)? else { return Ok(None) };
+        let before = self.before(row.id, id)?.filter(|before| !before.deleted);
+        Ok(before.map(|before| (row, before)))
+    }
+
+    /// The id of an access control list, which is stored if it is new.
+    fn acl_id(&mut self, acl: &Acl) -> Result<Option<i64>> {
+        if acl.0.is_empty() {
+            return Ok(None);
+        }
+        if let Some(&id) = self.memo.acl_ids.get(acl) {
+            return Ok(Some(id));
+        }
+        let text = acl_text(acl)?;
+        let found = {
+            let mut statement = self
+                .connection
+                .prepare_cached("SELECT id FROM acl WHERE text = ?1")
+                .map_err(failed)?;
+            statement.query_row([&text], |row| row.get(0)).optional().map_err(failed)?
+        };
+        let id = match found {
+            Some(id) => id,
+            None => self.store_acl(acl, &text)?,
+        };
+        let acl = Arc::new(acl.clone());
+        self.shared.cache.intern(id, &acl);
+        if self.memo.acl_ids.len() >= MAX_ACL_IDS {
+            self.memo.acl_ids.clear();
+        }
+        self.memo.acl_ids.insert(Arc::clone(&acl), id);
+        self.undo.push(Undo::AclId(acl));
+        Ok(Some(id))
+    }
+
+    fn store_acl(&mut self, acl: &Acl, text: &str) -> Result<i64> {
+        let id = self.memo.next_acl;
+        self.memo.next_acl += 1;
+        self.execute("INSERT INTO acl (id, text) VALUES (?1, ?2)", params![id, text])?;
+        for (permission, principals) in &acl.0 {
+            for principal in principals {
+                self.execute(
+                    "INSERT INTO access (principal, permission, acl) VALUES (?1, ?2, ?3)",
+                    params![principal, permission, id],
+                )?;
+            }
+        }
+        Ok(id)
+    }
+
+    /// Notes that the access control list of an object is another than the cache may know.
+    fn touch(&mut self, list: &List, id: &str) {
+        let none = || Touched::Some(HashSet::new());
+        if let Touched::Some(ids) = self.changes.touched.entry(list.clone()).or_insert_with(none) {
+            ids.insert(id.to_owned());
+        }
+    }
+
+    fn is_touched(&self, list: &List, id: &str) -> bool {
+        match self.changes.touched.get(list) {
+            None => false,
+            Some(Touched::All) => true,
+            Some(Touched::Some(ids)) => ids.contains(id),
+        }
+    }
+
+    /// Empties a list and forgets it, or, if its timestamp is ahead of the clock, moves that.
+    fn remove_list(&mut self, list: &List, id: i64, end: Timestamp, now: Timestamp) -> Result<()> {
+        self.execute("DELETE FROM object WHERE list = ?1", params![id])?;
+        self.changes.touched.insert(list.clone(), Touched::All);
+        if self.shared.indexes.cover(id) {
+            index::drop_all(self.connection, id).map_err(failed)?;
+            self.changes.emptied.push(id);
+            self.undo.push(Undo::Emptied);
+        }
+        if end > now {
+            let row = ListRow { id, timestamp: end.next(), live: 0 };
+            self.set_list_row(list, Some(row));
+            return Ok(());
+        }
+        self.execute("DELETE FROM list WHERE id = ?1", params![id])?;
+        self.set_list_row(list, None);
+        self.execute(
+            "UPDATE metadata SET value = max(value, ?1) WHERE name = 'floor'",
+            params![end.0],
+        )?;
+        Ok(())
+    }
+
+    /// Removes the lists of objects at or below `uri`, or all.
+    fn remove_lists(&mut self, uri: Option<&str>) -> Result<()> {
+        const BELOW: &str = "SELECT parent, resource, id, last_modified FROM list
+            WHERE parent = ?1 OR (parent >= ?1 || '/' AND parent < ?1 || '0')";
+        const ALL: &str = "SELECT parent, resource, id, last_modified FROM list WHERE ?1 IS NULL";
+        self.write_lists()?;
+        let lists = {
+            let sql = if uri.is_some() { BELOW } else { ALL };
+            let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+            let lists = statement.query_map([uri], |row| {
+                let resource = self.shared.resources.intern(row.get_ref(1)?.as_str()?);
+                let list = List::new(row.get::<_, String>(0)?, resource);
+                Ok((list, row.get(2)?, Timestamp(row.get(3)?)))
+            });
+            let lists: rusqlite::Result<Vec<_>> = lists.map_err(failed)?.collect();
+            lists.map_err(failed)?
+        };
+        let now = self.shared.clock.now();
+        lists.iter().try_for_each(|(list, id, end)| self.remove_list(list, *id, *end, now))
+    }
+
+    /// Changes memberships.
+    fn change_members(&mut self, sql: &str, params: &[&dyn ToSql]) -> Result<()> {
+        self.write()?;
+        if self.execute(sql, params)? > 0 {
+            self.changes.memberships = true;
+        }
+        Ok(())
+    }
+
     /// Puts a new state in the place of what was before.
     fn replace(
         &self,

@@ -17,7 +17,8 @@ use tokio::sync::oneshot;
 use super::{
     Shared,
     cache::Changes,
-    transaction::{Memo, WriteTx},
+    group::{Memo, WriteTx},
+    index,
 };
 use crate::run;
 
@@ -27,9 +28,11 @@ const MAX_GROUP: usize = 512;
 /// What the thread is asked to do.
 enum Job {
     Work(Work, oneshot::Sender<Result<()>>),
-    /// Something between two groups, outside of transactions.
-    Task(Box<dyn FnOnce(&Connection) + Send>),
+    /// Something between two groups, outside of their transactions.
+    Task(Task),
 }
+
+type Task = Box<dyn FnOnce(&Connection) + Send>;
 
 /// The way to the thread.
 pub(super) struct Writer {
@@ -57,9 +60,17 @@ impl Writer {
         receiver
     }
 
+    /// Queues the creation of an index on a field of a list. Nobody waits for it.
+    pub(super) fn create_index(&self, list: i64, path: Vec<String>) {
+        self.task(Box::new(move |connection| match index::create(connection, list, &path) {
+            Ok(()) => tracing::info!(list, path = path.join("."), "indexed a field"),
+            Err(error) => tracing::warn!(%error, path = path.join("."), "cannot index a field"),
+        }));
+    }
+
     /// Queues a task that nobody waits for.
-    pub(super) fn task(&self, task: impl FnOnce(&Connection) + Send + 'static) {
-        _ = self.send(Job::Task(Box::new(task)));
+    pub(super) fn task(&self, task: Task) {
+        _ = self.send(Job::Task(task));
     }
 
     /// Lets the thread do what is queued and waits for its end.
@@ -112,7 +123,7 @@ impl Loop {
             }
             self.survive(|this| this.serve(group));
             for task in tasks {
-                self.survive(|this| task(&this.connection));
+                self.survive(|this| this.perform(task));
             }
         }
         self.end();
@@ -155,6 +166,13 @@ impl Loop {
         }
     }
 
+    fn perform(&self, task: Task) {
+        self.shared.cache.begin_commit();
+        self.shared.pool.end_snapshots();
+        task(&self.connection);
+        self.shared.cache.apply(Changes::default());
+    }
+
     fn roll_back(&self) {
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
@@ -184,10 +202,14 @@ fn commit(tx: WriteTx<'_>, shared: &Shared) -> Result<()> {
         return Ok(());
     }
     shared.cache.begin_commit();
+    shared.pool.end_snapshots();
     let (changes, committed) = match tx.commit() {
         Ok(changes) => (changes, Ok(())),
         Err(error) => (Changes::default(), Err(error)),
     };
+    for list in &changes.emptied {
+        shared.indexes.forget(*list);
+    }
     shared.cache.apply(changes);
     committed
 }

@@ -97,6 +97,18 @@ pub(crate) fn a_recreated_list_starts_later_after_the_clock_went_back(db: &Db) {
     assert!(db.timestamp(&posts()) > before);
 }
 
+pub(crate) fn an_undone_removal_moves_no_other_list(db: &Db) {
+    db.put(&posts(), "a");
+    db.clock.set(NOW + 50);
+    db.write(|tx| {
+        tx.savepoint()?;
+        tx.delete_below(BLOG)?;
+        tx.rollback()
+    });
+    db.clock.set(5);
+    assert_eq!(db.timestamp(&List::new("", "bucket")), Timestamp(5));
+}
+
 pub(crate) fn a_recreated_list_starts_later_than_the_future(db: &Db) {
     let future = db.put_at(&posts(), "a", Some(NOW * 3)).unwrap();
     db.delete_below(BLOG);

@@ -119,12 +119,24 @@ pub(crate) fn counts_ignore_order_page_and_limit(db: &Db) {
 
 pub(crate) fn a_visitor_can_stop_a_listing(db: &Db) {
     fill(db);
+    for sort in [vec![], vec![Sort { field: Field::Id, descending: false }]] {
+        let query = Query { sort, ..Query::default() };
+        let seen = db.try_read(move |tx| {
+            let mut seen = 0;
+            tx.list(&posts(), &query, &mut |_| {
+                seen += 1;
+                Ok(if seen == 2 {
+                    std::ops::ControlFlow::Break(())
+                } else {
+                    std::ops::ControlFlow::Continue(())
+                })
+            })?;
+            Ok(seen)
+        });
+        assert_eq!(seen.unwrap(), 2);
+    }
     let error = db.try_read(|tx| {
-        let mut seen = 0;
-        tx.list(&posts(), &Query::default(), &mut |_| {
-            seen += 1;
-            if seen == 2 { Err(Error::Internal("enough".into())) } else { Ok(()) }
-        })
+        tx.list(&posts(), &Query::default(), &mut |_| Err(Error::Internal("enough".into())))
     });
     assert!(matches!(error, Err(Error::Internal(source)) if source.to_string() == "enough"));
     assert_eq!(db.ids(&posts()).len(), 3);

@@ -85,6 +85,7 @@ macro_rules! store_contract {
                     the_object_itself_and_its_list_stay,
                     a_recreated_list_starts_later,
                     a_recreated_list_starts_later_after_the_clock_went_back,
+                    an_undone_removal_moves_no_other_list,
                     a_recreated_list_starts_later_than_the_future,
                     a_removed_list_can_be_refilled_in_one_transaction,
                     many_objects_are_removed,

@@ -58,3 +58,13 @@ CREATE TABLE field_index (
     path TEXT NOT NULL,
     UNIQUE (list, path)
 ) STRICT;
+
+-- What the planner is to believe, whatever is stored: lists are long, and few objects of a list
+-- have the same value. Plans are then the same on every installation.
+ANALYZE;
+DELETE FROM sqlite_stat1;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('object', 'object', '1000000 10000 10000 1'),
+    ('object', 'object_id', '1000000 10000 1'),
+    ('object', 'object_acl', '1000000 1000 100 1');
+ANALYZE sqlite_schema;
