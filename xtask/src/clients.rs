@@ -35,11 +35,15 @@ pub(crate) fn run(arguments: &ServerArguments) -> Result<Tally> {
 fn python(folder: &Path, url: &str) -> Result<Tally> {
     println!("kinto-http.py");
     let programs = packages::python(&folder.join("requirements.txt"))?;
-    pytest(&programs, folder, url)
+    pytest(&programs, folder, &[("SERVER_URL", url.to_owned())])
 }
 
-/// The tests of a folder, with `pytest`; they find the server in `SERVER_URL`.
-pub(crate) fn pytest(programs: &Path, folder: &Path, url: &str) -> Result<Tally> {
+/// The tests of a folder, with `pytest` and some environment variables.
+pub(crate) fn pytest(
+    programs: &Path,
+    folder: &Path,
+    variables: &[(&str, String)],
+) -> Result<Tally> {
     let mut command = Command::new(programs.join("python"));
     command.args([
         "-B",
@@ -51,7 +55,7 @@ pub(crate) fn pytest(programs: &Path, folder: &Path, url: &str) -> Result<Tally>
         "-p",
         "no:cacheprovider",
     ]);
-    let (success, text) = run_and_read(command.arg(folder).env("SERVER_URL", url))?;
+    let (success, text) = run_and_read(command.arg(folder).envs(variables.iter().cloned()))?;
     let tally = Tally::read(text.lines().last().unwrap_or_default());
     if !success && tally.failed == 0 {
         bail!("pytest failed");

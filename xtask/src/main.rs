@@ -8,6 +8,8 @@ mod clients;
 mod conformance;
 mod crash;
 mod disk;
+mod example;
+mod fuzz;
 mod packages;
 mod project;
 mod server;
@@ -35,10 +37,14 @@ enum Task {
     Conformance(conformance::Arguments),
     /// Run kinto-http.py and kinto.js against the release build
     Clients(server::ServerArguments),
+    /// Load real data into the release build, and check its answers
+    Example(server::ServerArguments),
     /// Kill the release build while clients write, and check what it has kept
     Crash(crash::Arguments),
     /// Fill the disk of the release build, and make its file read-only
     Disk(disk::Arguments),
+    /// Send bad input of every kind to the release build
+    Fuzz(fuzz::Arguments),
     /// Measure the release build beside the smallest program that does the same, and beside Kinto
     Bench(bench::Arguments),
 }
@@ -63,8 +69,10 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Test => Ok(test::run_everything()),
         Task::Conformance(arguments) => conformance::run(&arguments),
         Task::Clients(arguments) => clients::run(&arguments),
+        Task::Example(arguments) => example::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Disk(arguments) => disk::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench(arguments) => return bench::run(&arguments).map(|()| None),
     }
     .map(Some)

@@ -5,11 +5,13 @@
 //! - [`http`]: a plain blocking HTTP client, that can also send what no client should
 //! - [`crash`]: what was acknowledged survives SIGKILL
 //! - [`disk`]: a full disk is no disaster
+//! - [`fuzz`]: bad input gets a good answer
 //!
 //! `cargo xtask` runs the checks built on these.
 
 pub mod crash;
 pub mod disk;
+pub mod fuzz;
 pub mod http;
 pub mod server;
 
