@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 
 use crate::{
-    authentication::{self, authenticate},
+    authentication::Authenticator,
     authorization::ConfiguredRights,
     call::{Call, Endpoint},
     clock::Clock,
@@ -30,6 +30,8 @@ pub struct Api {
     pub settings: Arc<Settings>,
     /// The plugins that are on, in the order of the settings.
     pub plugins: Vec<Box<dyn Plugin>>,
+    /// Tells who sends a request.
+    pub authenticator: Authenticator,
     /// What the settings let people do.
     pub configured: ConfiguredRights,
     /// Compiled JSON schemas.
@@ -69,6 +71,7 @@ impl Api {
     ) -> Self {
         let major = settings.http_api_version.split('.').next().unwrap_or("1");
         Self {
+            authenticator: Authenticator::new(&settings),
             configured: ConfiguredRights::new(&settings),
             schemas: Schemas::default(),
             tokens: SingleUse::default(),
@@ -120,7 +123,7 @@ impl Api {
     pub fn call(&self, request: Request) -> std::result::Result<Call, Box<Refused>> {
         match self.locate(&request) {
             Ok(endpoint) => {
-                let user = authenticate(&self.settings, &request.headers);
+                let user = self.authenticator.authenticate(&request.headers);
                 let body = json::parse(&request.body, self.settings.max_json_depth);
                 Ok(Call { request, endpoint, user, body, redeemed: OnceLock::new() })
             }
@@ -214,7 +217,7 @@ impl Api {
 
     fn with_challenges(&self, mut error: ApiError) -> ApiError {
         if error.errno == Errno::MissingAuthToken {
-            let challenges = authentication::challenges(&self.settings);
+            let challenges = self.authenticator.challenges();
             error.headers.extend(challenges.map(|value| (header::WWW_AUTHENTICATE, value)));
         }
         error
