@@ -4,16 +4,17 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::clients;
 use crate::conformance::{self, Backend};
 use crate::project::{self, run, run_and_read};
 use crate::server::ServerArguments;
 use crate::steps::{Steps, Tally};
+use crate::{clients, crash, disk, example, fuzz, packages};
 
 /// Run every step, whatever comes of the others; those that need the program are left out when it
 /// does not build.
 pub(crate) fn run_everything() -> Tally {
     let mut steps = Steps::default();
+    steps.run("installation", || install().map(|()| Tally::default()));
     steps.run("format", || quiet(cargo(&["fmt", "--all", "--check"])));
     steps.run("clippy", || {
         let lint = ["clippy", "--quiet", "--workspace", "--all-targets"];
@@ -30,8 +31,22 @@ pub(crate) fn run_everything() -> Tally {
         steps.run("conformance, memory", || conformance::run_all(Backend::Memory));
         steps.run("conformance, sqlite", || conformance::run_all(Backend::Sqlite));
         steps.run("clients", || clients::run(&ServerArguments::default()));
+        steps.run("example", || example::run(&ServerArguments::default()));
+        steps.run("crash", || crash::run(&crash::Arguments::default()));
+        steps.run("disk", || disk::run(&disk::Arguments::default()));
+        steps.run("fuzz", || fuzz::run(&fuzz::Arguments::default()));
     }
     steps.finish()
+}
+
+/// What other steps need from the system. The packages of Python and Node are installed by the
+/// steps that use them, and the toolchain by rustup.
+fn install() -> Result<()> {
+    packages::need("cc", &["build-essential"])?;
+    packages::need("python3", &["python3", "python3-venv"])?;
+    packages::need("node", &["nodejs"])?;
+    packages::need("npm", &["npm"])?;
+    packages::need("prlimit", &["util-linux"])
 }
 
 fn unit_tests() -> Result<Tally> {

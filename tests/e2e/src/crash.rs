@@ -8,7 +8,7 @@
 //! - nothing else is there;
 //! - in each collection, timestamps strictly increase over the whole history.
 //!
-//! [`journal`] knows what must be there, [`writer`] does the writing.
+//! `journal` knows what must be there, `writer` does the writing.
 
 mod journal;
 mod writer;

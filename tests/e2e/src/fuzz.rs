@@ -2,7 +2,7 @@
 //!
 //! Whatever comes, the answer is a success, a redirect, or a 4xx with a JSON error that has an
 //! errno; never a 5xx. The server does not panic, does not grow, and goes on serving others.
-//! The randomness has a seed, so that a run can be repeated. [`input`] makes the requests.
+//! The randomness has a seed, so that a run can be repeated. `input` makes the requests.
 
 mod input;
 mod values;
