@@ -51,7 +51,7 @@ pub enum Step {
     /// Send this answer; it needs no storage.
     Done(Box<Reply>),
     /// Run [`Api::answer`] in a transaction.
-    Run(Box<Call>),
+    Run(Arc<Call>),
 }
 
 /// A request that leads nowhere, and its answer.
@@ -112,7 +112,7 @@ impl Api {
         };
         let is_preflight = call.request.method == Method::OPTIONS;
         if !is_preflight || matches!(call.endpoint, Endpoint::Plugin(_)) {
-            return Step::Run(Box::new(call));
+            return Step::Run(Arc::new(call));
         }
         let methods = self.methods(&call.endpoint);
         let reply = cors::preflight(&self.settings, &call.request, &methods, call.exposed());

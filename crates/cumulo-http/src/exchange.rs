@@ -74,7 +74,7 @@ async fn exchange(
     };
     match service.api.begin(Request { method, path, query, headers, body: body.bytes }) {
         Step::Done(reply) => *reply,
-        Step::Run(call) => run(service, Arc::from(call)).await,
+        Step::Run(call) => run(service, call).await,
     }
 }
 

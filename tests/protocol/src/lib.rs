@@ -74,7 +74,6 @@ impl App {
         let reply = match self.api.begin(request) {
             Step::Done(reply) => *reply,
             Step::Run(call) => {
-                let call = Arc::from(call);
                 let mut access = Access::Read;
                 loop {
                     let (api, inner) = (Arc::clone(&self.api), Arc::clone(&call));

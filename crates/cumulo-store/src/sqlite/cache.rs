@@ -8,7 +8,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt::Write,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -236,11 +235,12 @@ impl State {
     }
 }
 
-/// Members as one text; their lengths keep them apart.
+/// Members as one text; NUL, which no name holds, keeps them apart.
 fn member_key(members: &[&str]) -> String {
-    let mut key = String::with_capacity(members.iter().map(|member| member.len() + 4).sum());
+    let mut key = String::with_capacity(members.iter().map(|member| member.len() + 1).sum());
     for member in members {
-        _ = write!(key, "{}:{member}", member.len());
+        key.push_str(member);
+        key.push('\0');
     }
     key
 }
