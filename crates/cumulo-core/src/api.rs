@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 
 use crate::{
-    authentication::{self, authenticate},
+    authentication::Authenticator,
     authorization::ConfiguredRights,
     call::{Call, Endpoint},
     clock::Clock,
@@ -17,8 +17,8 @@ use crate::{
     params::json,
     plugin::Plugin,
     reply::{Reply, ascii},
-    request::{PATH, Request},
-    resource::{Resource, Target},
+    request::Request,
+    resource::Resource,
     schema::Schemas,
     settings::{IdGenerator, Settings},
     store::{self, Outcome, Transaction},
@@ -30,6 +30,8 @@ pub struct Api {
     pub settings: Arc<Settings>,
     /// The plugins that are on, in the order of the settings.
     pub plugins: Vec<Box<dyn Plugin>>,
+    /// Tells who sends a request.
+    pub authenticator: Authenticator,
     /// What the settings let people do.
     pub configured: ConfiguredRights,
     /// Compiled JSON schemas.
@@ -41,7 +43,7 @@ pub struct Api {
     /// What `__version__` tells; `None` if there is no such file.
     pub version: Option<Vec<u8>>,
     /// First segment of every path, such as `v1`.
-    prefix: String,
+    pub(crate) prefix: String,
 }
 
 /// What to do about a request.
@@ -50,6 +52,14 @@ pub enum Step {
     Done(Box<Reply>),
     /// Run [`Api::answer`] in a transaction.
     Run(Box<Call>),
+}
+
+/// A request that leads nowhere, and its answer.
+pub struct Refused {
+    /// The request.
+    pub request: Request,
+    /// The answer.
+    pub reply: Reply,
 }
 
 impl Api {
@@ -61,6 +71,7 @@ impl Api {
     ) -> Self {
         let major = settings.http_api_version.split('.').next().unwrap_or("1");
         Self {
+            authenticator: Authenticator::new(&settings),
             configured: ConfiguredRights::new(&settings),
             schemas: Schemas::default(),
             tokens: SingleUse::default(),
@@ -95,26 +106,35 @@ impl Api {
 
     /// Reads a request. What can be answered without storage is.
     pub fn begin(&self, request: Request) -> Step {
-        let exposed = Exposed::Common;
-        let headers = request.headers.clone();
-        let early = match self.call(request) {
-            Ok(call) if call.request.method == Method::OPTIONS => match &call.endpoint {
-                Endpoint::Plugin(_) => return Step::Run(Box::new(call)),
-                _ => cors::preflight(
-                    &self.settings,
-                    &call.request,
-                    &self.methods(&call.endpoint),
-                    call.exposed(),
-                ),
-            },
-            Ok(call) => return Step::Run(Box::new(call)),
-            Err(reply) => reply,
+        let call = match self.call(request) {
+            Ok(call) => call,
+            Err(refused) => return Step::Done(Box::new(refused.reply)),
         };
-        Step::Done(Box::new(self.finish(&headers, exposed, early)))
+        let is_preflight = call.request.method == Method::OPTIONS;
+        if !is_preflight || matches!(call.endpoint, Endpoint::Plugin(_)) {
+            return Step::Run(Box::new(call));
+        }
+        let methods = self.methods(&call.endpoint);
+        let reply = cors::preflight(&self.settings, &call.request, &methods, call.exposed());
+        Step::Done(Box::new(self.finish(&call.request.headers, Exposed::Common, reply)))
     }
 
-    /// Reads a request, or answers it where it can't be read, leads nowhere or elsewhere.
-    pub fn call(&self, request: Request) -> std::result::Result<Call, Reply> {
+    /// Reads a request, or answers it where it leads nowhere or elsewhere.
+    pub fn call(&self, request: Request) -> std::result::Result<Call, Box<Refused>> {
+        match self.locate(&request) {
+            Ok(endpoint) => {
+                let user = self.authenticator.authenticate(&request.headers);
+                let body = json::parse(&request.body, self.settings.max_json_depth);
+                Ok(Call { request, endpoint, user, body, redeemed: OnceLock::new() })
+            }
+            Err(reply) => {
+                let reply = self.finish(&request.headers, Exposed::Common, reply);
+                Err(Box::new(Refused { request, reply }))
+            }
+        }
+    }
+
+    fn locate(&self, request: &Request) -> std::result::Result<Endpoint, Reply> {
         if self.is_gone() {
             let gone = ApiError::new(Errno::ServiceDeprecated).with_message(
                 "The service you are trying to connect no longer exists at this location.",
@@ -124,136 +144,11 @@ impl Api {
         if self.settings.readonly && !request.is_safe() {
             return Err(ApiError::method_not_allowed("").into_reply());
         }
-        let Some(endpoint) = self.route(&request.path) else {
-            return Err(self.elsewhere(&request));
-        };
-        let user = authenticate(&self.settings, &request.headers);
-        let body = json::parse(&request.body, self.settings.max_json_depth);
-        Ok(Call { request, endpoint, user, body, redeemed: OnceLock::new() })
+        self.route(&request.path).ok_or_else(|| self.elsewhere(request))
     }
 
     fn is_gone(&self) -> bool {
         self.settings.eos.is_some_and(|eos| eos <= self.clock.now())
-    }
-
-    /// Where a path leads.
-    fn route(&self, path: &str) -> Option<Endpoint> {
-        let path = path.strip_prefix('/')?.strip_prefix(self.prefix.as_str())?;
-        if let Some(index) = self.plugins.iter().position(|plugin| plugin.claims(path)) {
-            return Some(Endpoint::Plugin(index));
-        }
-        match path {
-            "/" => Some(Endpoint::Hello),
-            "/__heartbeat__" => Some(Endpoint::Heartbeat),
-            "/__lbheartbeat__" => Some(Endpoint::LbHeartbeat),
-            "/__version__" => Some(Endpoint::Version),
-            "/contribute.json" => Some(Endpoint::Contribute),
-            "/batch" => Some(Endpoint::Batch),
-            "/permissions" if self.settings.experimental_permissions_endpoint => {
-                Some(Endpoint::Permissions)
-            }
-            "/__user_data__" => Some(Endpoint::UserData(String::new())),
-            _ => match path.strip_prefix("/__user_data__/") {
-                Some(principal) if !principal.is_empty() && !principal.contains('/') => {
-                    Some(Endpoint::UserData(principal.to_owned()))
-                }
-                Some(_) => None,
-                None => Target::parse(path).map(Endpoint::Resource),
-            },
-        }
-    }
-
-    /// The answer for a path that leads nowhere: a redirect, or 404.
-    fn elsewhere(&self, request: &Request) -> Reply {
-        let path = request.path.as_str();
-        let first = path.trim_start_matches('/').split('/').next().unwrap_or("");
-        let versioned =
-            first.starts_with('v') && first[1..].starts_with(|c: char| c.is_ascii_digit());
-        let redirectable = !path.contains(char::is_control);
-        if !versioned && redirectable && self.settings.version_prefix_redirect_enabled {
-            if request.method == Method::OPTIONS {
-                return Reply::empty(StatusCode::OK);
-            }
-            let target = format!("/{}{path}", self.prefix);
-            return self.redirect(
-                request,
-                &target,
-                self.settings.version_prefix_redirect_ttl_seconds,
-            );
-        }
-        let root = format!("/{}", self.prefix);
-        if !path.starts_with(&root) {
-            return ApiError::new(Errno::VersionNotAvailable)
-                .with_message("The requested API version is not available on this server.")
-                .into_reply();
-        }
-        if redirectable && self.settings.trailing_slash_redirect_enabled {
-            let ttl = self.settings.trailing_slash_redirect_ttl_seconds;
-            if path == root {
-                return self.redirect(request, &format!("{root}/"), ttl);
-            }
-            if path.ends_with('/') {
-                return self.redirect(request, path.trim_end_matches('/'), ttl);
-            }
-        }
-        ApiError::url_not_found().into_reply()
-    }
-
-    fn redirect(&self, request: &Request, path: &str, ttl: i64) -> Reply {
-        let path = percent_encoding::utf8_percent_encode(path, PATH);
-        let mut location = format!("{}{path}", self.origin(request));
-        if !request.query.is_empty() {
-            location.push('?');
-            location.push_str(&request.query);
-        }
-        let mut reply = Reply::empty(StatusCode::TEMPORARY_REDIRECT);
-        reply.body = b"307 Temporary Redirect\n\nThe resource has been moved.\n".to_vec();
-        let text = HeaderValue::from_static("text/plain; charset=UTF-8");
-        reply.headers.insert(header::CONTENT_TYPE, text);
-        if let Ok(location) = HeaderValue::try_from(location) {
-            reply.headers.insert(header::LOCATION, location);
-        }
-        if let Ok(seconds) = u32::try_from(ttl) {
-            let caching = crate::caching::Caching::Seconds(seconds);
-            caching.apply(&mut reply.headers, self.clock.now());
-        }
-        reply
-    }
-
-    /// The methods of an endpoint, as the `Allow` header has them.
-    pub fn methods(&self, endpoint: &Endpoint) -> String {
-        let mut methods: Vec<&str> = match endpoint {
-            Endpoint::Hello
-            | Endpoint::Heartbeat
-            | Endpoint::LbHeartbeat
-            | Endpoint::Version
-            | Endpoint::Contribute => vec!["GET", "HEAD"],
-            Endpoint::Permissions => vec!["HEAD", "GET"],
-            Endpoint::Batch => vec!["POST"],
-            Endpoint::UserData(principal) if principal.is_empty() => vec![],
-            Endpoint::UserData(_) => vec!["DELETE"],
-            Endpoint::Plugin(_) => vec![],
-            Endpoint::Resource(target) => {
-                let (kind, methods) = match target.id {
-                    None => ("plural", target.resource.plural_methods),
-                    Some(_) => ("object", target.resource.object_methods),
-                };
-                let enabled = |method: &&Method| {
-                    // HEAD goes where GET goes.
-                    let name = if *method == Method::HEAD && kind == "object" { "get" } else { "" };
-                    let name = if name.is_empty() {
-                        method.as_str().to_ascii_lowercase()
-                    } else {
-                        name.into()
-                    };
-                    let key = format!("{kind}_{}_{name}", target.resource.name);
-                    !self.settings.disabled_endpoints.contains(&key)
-                };
-                methods.iter().filter(enabled).map(Method::as_str).collect()
-            }
-        };
-        methods.push("OPTIONS");
-        methods.join(", ")
     }
 
     /// Refuses methods that the endpoint of `call` does not have.
@@ -261,20 +156,7 @@ impl Api {
         if matches!(call.endpoint, Endpoint::Plugin(_)) {
             return Ok(());
         }
-        let quick = match &call.endpoint {
-            Endpoint::Resource(target) if self.settings.disabled_endpoints.is_empty() => {
-                let known = match target.id {
-                    None => target.resource.plural_methods,
-                    Some(_) => target.resource.object_methods,
-                };
-                known.contains(&call.request.method)
-            }
-            endpoint => {
-                let methods = self.methods(endpoint);
-                methods.split(", ").any(|method| method == call.request.method.as_str())
-            }
-        };
-        if quick {
+        if self.has_method(&call.endpoint, &call.request.method) {
             Ok(())
         } else {
             Err(ApiError::method_not_allowed(&self.methods(&call.endpoint)))
@@ -335,7 +217,7 @@ impl Api {
 
     fn with_challenges(&self, mut error: ApiError) -> ApiError {
         if error.errno == Errno::MissingAuthToken {
-            let challenges = authentication::challenges(&self.settings);
+            let challenges = self.authenticator.challenges();
             error.headers.extend(challenges.map(|value| (header::WWW_AUTHENTICATE, value)));
         }
         error

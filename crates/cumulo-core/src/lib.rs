@@ -32,6 +32,7 @@ pub mod render;
 pub mod reply;
 pub mod request;
 pub mod resource;
+mod route;
 pub mod schema;
 pub mod settings;
 pub mod store;

@@ -28,19 +28,7 @@ impl Request {
         headers: HeaderMap,
         body: Vec<u8>,
     ) -> Result<Self> {
-        let bad = |message: String| {
-            let mut error = ApiError::new(Errno::InvalidParameters).with_message(message);
-            error.error = "Bad Request".into();
-            error
-        };
-        let path = percent_decode(path).ok_or_else(|| bad("Invalid URL path.".to_owned()))?;
-        if parse_query(query).is_none() {
-            // The missing space is on the wire of the reference server too.
-            return Err(bad(format!(
-                "A request with an incorrect encoding in the querystring wasreceived. \
-                 Please make sure your requests are encoded in UTF-8: {query}"
-            )));
-        }
+        let path = decode_target(path, query)?;
         Ok(Self { method, path, query: query.to_owned(), headers, body })
     }
 
@@ -53,6 +41,23 @@ impl Request {
     pub fn is_safe(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
+}
+
+/// The path, decoded. Refused if it, or the query, does not decode to UTF-8.
+pub fn decode_target(path: &str, query: &str) -> Result<String> {
+    let bad = |message: String| {
+        let mut error = ApiError::new(Errno::InvalidParameters).with_message(message);
+        error.error = "Bad Request".into();
+        error
+    };
+    if parse_query(query).is_none() {
+        // The missing space is on the wire of the reference server too.
+        return Err(bad(format!(
+            "A request with an incorrect encoding in the querystring wasreceived. \
+             Please make sure your requests are encoded in UTF-8: {query}"
+        )));
+    }
+    percent_decode(path).ok_or_else(|| bad("Invalid URL path.".to_owned()))
 }
 
 /// Decodes `%XX`; `None` if the result is not UTF-8.

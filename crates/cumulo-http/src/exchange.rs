@@ -9,7 +9,7 @@ use cumulo_core::{
     cors::Exposed,
     error::ApiError,
     reply::Reply,
-    request::Request,
+    request::{Request, decode_target},
     store::{self, Access, Store},
 };
 use futures_util::FutureExt;
@@ -67,14 +67,14 @@ async fn exchange(
         Ok(body) => body,
         Err(error) => return refuse(error, &headers),
     };
-    let query = uri.query().unwrap_or("");
-    let echo = headers.clone();
-    match Request::new(method, uri.path(), query, headers, body.bytes) {
-        Ok(request) => match service.api.begin(request) {
-            Step::Done(reply) => *reply,
-            Step::Run(call) => run(service, Arc::from(call)).await,
-        },
-        Err(error) => refuse(error, &echo),
+    let query = uri.query().unwrap_or("").to_owned();
+    let path = match decode_target(uri.path(), &query) {
+        Ok(path) => path,
+        Err(error) => return refuse(error, &headers),
+    };
+    match service.api.begin(Request { method, path, query, headers, body: body.bytes }) {
+        Step::Done(reply) => *reply,
+        Step::Run(call) => run(service, Arc::from(call)).await,
     }
 }
 

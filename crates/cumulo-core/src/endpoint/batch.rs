@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
-    api::Api,
+    api::{Api, Refused},
     call::Call,
     error::{ApiError, Errno, Invalid, Location, Result},
     params::{
@@ -227,31 +227,31 @@ fn answer_item(
     item: Item,
     tx: &mut dyn Transaction,
 ) -> Result<Vec<u8>> {
-    let mut request = match build_request(api, &batch.headers, item) {
+    let request = match build_request(api, &batch.headers, item) {
         Ok(request) => request,
         Err(error) => return Ok(render(&batch.path, false, error.into_reply())),
     };
     let is_head = request.method == Method::HEAD;
-    let mut reply = dispatch(api, request.clone(), tx)?;
-    if reply.status == StatusCode::TEMPORARY_REDIRECT
-        && let Some(location) = redirected_path(api, &request, &reply)
-    {
-        request.path = location;
-        reply = dispatch(api, request.clone(), tx)?;
-    }
-    Ok(render(&request.path, is_head, reply))
+    let mut path = request.path.clone();
+    let call = match api.call(request) {
+        Err(refused) if let Some(target) = redirected_path(api, &refused) => {
+            path.clone_from(&target);
+            api.call(Request { path: target, ..refused.request })
+        }
+        result => result,
+    };
+    let reply = match call {
+        Ok(call) => dispatch(api, &call, tx)?,
+        Err(refused) => refused.reply,
+    };
+    Ok(render(&path, is_head, reply))
 }
 
-/// Answers a request inside of a savepoint. Only failures of the store are errors.
-fn dispatch(api: &Api, request: Request, tx: &mut dyn Transaction) -> Result<Reply> {
-    let headers = request.headers.clone();
-    let call = match api.call(request) {
-        Ok(call) => call,
-        Err(reply) => return Ok(api.finish(&headers, crate::cors::Exposed::Common, reply)),
-    };
-    let reply = api.dispatch_nested(&call, tx)?;
+/// Answers a call inside of a savepoint. Only failures of the store are errors.
+fn dispatch(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
+    let reply = api.dispatch_nested(call, tx)?;
     let exposed = reply.exposed.unwrap_or_else(|| call.exposed());
-    Ok(api.finish(&headers, exposed, reply))
+    Ok(api.finish(&call.request.headers, exposed, reply))
 }
 
 fn build_request(api: &Api, inherited: &HeaderMap, item: Item) -> Result<Request> {
@@ -278,9 +278,10 @@ fn build_request(api: &Api, inherited: &HeaderMap, item: Item) -> Result<Request
     Ok(request)
 }
 
-fn redirected_path(api: &Api, request: &Request, reply: &Reply) -> Option<String> {
-    let location = reply.headers.get(header::LOCATION)?.to_str().ok()?;
-    let path = location.strip_prefix(&api.origin(request))?.split('?').next()?;
+/// Where a refused request should have gone.
+fn redirected_path(api: &Api, refused: &Refused) -> Option<String> {
+    let location = refused.reply.headers.get(header::LOCATION)?.to_str().ok()?;
+    let path = location.strip_prefix(&api.origin(&refused.request))?.split('?').next()?;
     percent_decode(path)
 }
 

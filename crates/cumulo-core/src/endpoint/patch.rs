@@ -19,13 +19,7 @@ use crate::{
 use super::resource::Context;
 
 pub(super) fn patch(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Result<Reply> {
-    let existing = tx.get(&cx.target.list, id)?;
-    match &existing {
-        Some(entry) => {
-            cx.authorizer().require_on_object(cx.target, Some(&entry.acl), "write", tx)?;
-        }
-        None => cx.authorizer().require_write_on_missing(cx.target, tx)?,
-    }
+    let existing = cx.get_to_write(id, tx)?;
     let mut problems = Vec::new();
     let preconditions = cx.common(&mut problems);
     let behavior = Behavior::parse(&cx.call.request.headers, &mut problems);

@@ -27,6 +27,20 @@ pub(super) const TIMESTAMPS: std::ops::RangeInclusive<i64> =
     -62_135_596_800_000..=253_402_300_799_999;
 
 impl Context<'_> {
+    /// The object with this id, if the user may write it. Who may not even read the list does not
+    /// learn that there is none.
+    pub(super) fn get_to_write(&self, id: &str, tx: &mut dyn Transaction) -> Result<Option<Entry>> {
+        let existing = tx.get(&self.target.list, id)?;
+        match &existing {
+            Some(entry) => {
+                let acl = Some(&entry.acl);
+                self.authorizer().require_on_object(self.target, acl, "write", tx)?;
+            }
+            None => self.authorizer().require_write_on_missing(self.target, tx)?,
+        }
+        Ok(existing)
+    }
+
     /// Refuses if the preconditions don't hold for what exists. Who may not read it does not see
     /// it in the answer.
     pub(super) fn check_preconditions(
