@@ -25,7 +25,8 @@ pub(super) fn filter(generator: &Generator, targets: &[Target], quick: bool) -> 
             let name = format!("filter{size}");
             fill_with_matches(generator, target, &name, *size)?;
             let requests = target.filtered(&name, "needle");
-            let measure = generator.run(target, &requests, 1, Until::Requests(50))?;
+            let count = if target.database.is_some() { 50 } else { 500 };
+            let measure = generator.run(target, &requests, 1, Until::Requests(count))?;
             table.add(vec![
                 size.to_string(),
                 target.name.to_owned(),
