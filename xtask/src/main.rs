@@ -3,6 +3,8 @@
 //! `cargo xtask test` is all of CI; the other commands are its parts, and the benchmark.
 #![expect(clippy::print_stdout, reason = "a command line tool prints")]
 
+#[cfg(test)]
+mod architecture;
 mod bench;
 mod clients;
 mod conformance;
