@@ -7,7 +7,7 @@ use crate::{
     error::{ApiError, Invalid, Location, Result},
     object::{Acl, Object},
     params::{
-        body::{Payload, check_fields, not_a_mapping},
+        body::{Payload, check_fields, not_a_mapping, quoted, unrecognized},
         headers::{Behavior, ContentType},
     },
     patch::{self, Patched},
@@ -60,7 +60,7 @@ impl<'a> Changes<'a> {
                     Self::Operations(operations)
                 }
                 other => {
-                    let text = crate::params::body::quoted(other);
+                    let text = quoted(other);
                     let problem = format!("{text} is not iterable");
                     problems.push(Invalid::new(Location::Body, "", problem));
                     Self::Operations(&[])
@@ -164,22 +164,11 @@ fn operation_problems(operations: &[Value]) -> Vec<Invalid> {
         {
             problem("from", "String does not match expected pattern".into());
         }
-        if fields.keys().any(|name| !FIELDS.contains(&name.as_str())) {
-            let unknown: Vec<_> = fields
-                .iter()
-                .filter(|(name, _)| !FIELDS.contains(&name.as_str()))
-                .map(|(name, value)| {
-                    format!("'{name}': {}", crate::params::body::python_repr(value))
-                })
-                .collect();
-            problem("", format!("Unrecognized keys in mapping: \"{{{}}}\"", unknown.join(", ")));
+        if let Some(text) = unrecognized(fields, &FIELDS) {
+            problem("", text);
         }
     }
     problems
-}
-
-fn quoted(value: &Value) -> String {
-    crate::params::body::quoted(value)
 }
 
 /// The answer, as much of it as the client wants.

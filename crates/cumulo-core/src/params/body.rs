@@ -41,15 +41,8 @@ impl Payload {
             problems.push(Invalid::new(Location::Body, "", not_a_mapping(body)));
             return Self::default();
         };
-        if body.keys().any(|name| name != "data" && name != "permissions") {
-            let unknown: Vec<_> = body
-                .iter()
-                .filter(|(name, _)| *name != "data" && *name != "permissions")
-                .map(|(name, value)| format!("'{name}': {}", python_repr(value)))
-                .collect();
-            let problem = format!("Unrecognized keys in mapping: \"{{{}}}\"", unknown.join(", "));
-            problems.push(Invalid::new(Location::Body, "", problem));
-        }
+        let unknown = unrecognized(body, &["data", "permissions"]);
+        problems.extend(unknown.map(|problem| Invalid::new(Location::Body, "", problem)));
         Self {
             data: body.get("data").and_then(|data| parse_data(data, problems)),
             permissions: body
@@ -203,6 +196,17 @@ fn as_integer(value: &Value) -> Result<Option<i64>, String> {
         _ => None,
     };
     number.map(Some).ok_or_else(|| format!("{} is not a number", quoted(value)))
+}
+
+/// `Unrecognized keys…`, if `map` has other keys than those that are known.
+pub fn unrecognized(map: &Map<String, Value>, known: &[&str]) -> Option<String> {
+    let unknown: Vec<_> = map
+        .iter()
+        .filter(|(name, _)| !known.contains(&name.as_str()))
+        .map(|(name, value)| format!("'{name}': {}", python_repr(value)))
+        .collect();
+    let keys = unknown.join(", ");
+    (!unknown.is_empty()).then(|| format!("Unrecognized keys in mapping: \"{{{keys}}}\""))
 }
 
 /// `"value" is not a mapping…`, as the reference server says it.

@@ -2,6 +2,7 @@
 //!
 //! Every parser gathers all problems that it finds, so that one answer names them all.
 
+pub mod batch;
 pub mod body;
 pub mod headers;
 pub mod json;
