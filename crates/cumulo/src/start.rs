@@ -22,6 +22,7 @@ pub(crate) fn run(args: &args::Start, env: &Env) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let listener = listen(&config.host, config.port)?;
+    let service = wiring::service(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         // Before anybody is told that we listen: from here on a signal stops us in good order.
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &args::Start, env: &Env) -> anyhow::Result<()> {
         if !args.common.quiet {
             say(&announcement(&config, listener.local_addr()?))?;
         }
-        wiring::serve(config, listener, stop).await
+        wiring::serve(service, listener, stop).await
     })
 }
 

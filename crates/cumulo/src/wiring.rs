@@ -14,19 +14,25 @@ use cumulo_store::{Durability, Memory, Migration, Options, Sqlite};
 
 use crate::config::Config;
 
-/// Serves requests until `shutdown` is done and those under way are answered.
+/// Opens the storage and puts the parts together.
+pub(crate) fn service(config: &Config) -> anyhow::Result<Arc<Service>> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let store = open(config, &clock)?;
+    let plugins = cumulo_plugins::enabled(&config.settings);
+    let settings = Arc::new(config.settings.clone());
+    let mut api = Api::new(Arc::clone(&settings), plugins, clock);
+    api.version = std::fs::read(&settings.version_json_path).ok();
+    Ok(Arc::new(Service::new(Arc::new(api), store)))
+}
+
+/// Serves requests until `shutdown` is done and those under way are answered; then closes the
+/// storage.
 pub(crate) async fn serve(
-    config: Config,
+    service: Arc<Service>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let store = open(&config, &clock)?;
-    let plugins = cumulo_plugins::enabled(&config.settings);
-    let settings = Arc::new(config.settings);
-    let mut api = Api::new(Arc::clone(&settings), plugins, clock);
-    api.version = std::fs::read(&settings.version_json_path).ok();
-    let service = Arc::new(Service::new(Arc::new(api), Arc::clone(&store)));
+    let store = Arc::clone(&service.store);
     cumulo_http::serve(listener, service, shutdown).await.context("the service ended")?;
     tokio::task::spawn_blocking(move || store.close()).await.context("closing the storage")
 }

@@ -21,6 +21,7 @@ const STATEMENTS: usize = 64;
 
 /// Opens the connection that writes.
 pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> {
+    create_private(path);
     share_permissions(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -38,6 +39,16 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
         Ok(connection)
     };
     open().map_err(|source| engine(path, source))
+}
+
+/// Makes a new database file that only its owner can read.
+fn create_private(path: &Path) {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // What is there stays as it is; what can't be made will be named when it is opened.
+    let _ = options.open(path);
 }
 
 /// Gives the files beside the database its permissions. SQLite makes them with those of the
