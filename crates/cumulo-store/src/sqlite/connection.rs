@@ -28,8 +28,8 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;
-        // The page size is fixed with the first table; WAL needs it before.
-        connection.pragma_update(None, "page_size", 8192)?;
+        // Larger pages cost more: a savepoint copies each page that it changes.
+        connection.pragma_update(None, "page_size", 4096)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", options.durability.synchronous())?;
         connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
