@@ -173,8 +173,7 @@ impl Api {
                 None => (Outcome::Rollback, error.into_reply()),
             },
         };
-        let exposed = reply.exposed.unwrap_or_else(|| call.exposed());
-        Ok((outcome, self.finish(&call.request.headers, exposed, reply)))
+        Ok((outcome, self.finish_call(call, reply)))
     }
 
     /// Answers a call. Batch and plugins answer their own calls with this.
@@ -226,14 +225,19 @@ impl Api {
     /// The answer to a call whose transaction failed for good.
     pub fn failed(&self, call: &Call, error: store::Error) -> Reply {
         if call.endpoint == Endpoint::Heartbeat {
-            let reply = endpoint::heartbeat::reply(false);
-            return self.finish(&call.request.headers, call.exposed(), reply);
+            return self.finish_call(call, endpoint::heartbeat::reply(false));
         }
         let mut error = ApiError::from(error);
         if error.errno == Errno::Undefined {
             error.info = Some(self.settings.error_info_link.clone());
         }
-        self.finish(&call.request.headers, call.exposed(), error.into_reply())
+        self.finish_call(call, error.into_reply())
+    }
+
+    /// [`finish`](Self::finish) for the answer to a call.
+    pub fn finish_call(&self, call: &Call, reply: Reply) -> Reply {
+        let exposed = reply.exposed.unwrap_or_else(|| call.exposed());
+        self.finish(&call.request.headers, exposed, reply)
     }
 
     /// Adds the headers that every response has.

@@ -51,19 +51,12 @@ impl ConfiguredRights {
     /// The permissions on objects of `resource` that the settings give to any of `principals`,
     /// those to create its children included.
     pub fn of(&self, resource: &Resource, principals: &[String]) -> Vec<String> {
-        let given = |name: &str, permission: &str| {
-            self.entries.iter().any(|(resource, configured, holders)| {
-                *resource == name
-                    && is_same_permission(configured, permission)
-                    && holders.iter().any(|holder| principals.contains(holder))
-            })
-        };
         resource
             .permissions
             .iter()
             .filter(|permission| match permission.split_once(':') {
-                Some((child, verb)) => given(child, verb),
-                None => given(resource.name, permission),
+                Some((child, verb)) => self.gives(child, verb, principals),
+                None => self.gives(resource.name, permission, principals),
             })
             .map(|permission| (*permission).to_owned())
             .collect()
@@ -81,11 +74,31 @@ impl ConfiguredRights {
             .strip_prefix(resource.name)
             .and_then(|rest| rest.strip_prefix(':'))
             .unwrap_or(permission);
+        self.gives(resource.name, verb, principals)
+    }
+
+    /// Whether `{resource}_{verb}_principals` names any of `principals`.
+    fn gives(&self, resource: &str, verb: &str, principals: &[String]) -> bool {
         self.entries.iter().any(|(name, configured, holders)| {
-            *name == resource.name
+            *name == resource
                 && is_same_permission(configured, verb)
                 && holders.iter().any(|holder| principals.contains(holder))
         })
+    }
+}
+
+/// Requires a permission on what is no object, by the name of its setting without `_principals`.
+pub fn require_named(
+    settings: &Settings,
+    name: &str,
+    principals: &[String],
+    user: Option<&str>,
+) -> Result<()> {
+    let holders = settings.principals.get(name);
+    if holders.is_some_and(|holders| holders.iter().any(|holder| principals.contains(holder))) {
+        Ok(())
+    } else {
+        Err(ApiError::denied(user.is_some()))
     }
 }
 
@@ -118,9 +131,8 @@ pub struct Authorizer<'a> {
 }
 
 impl Authorizer<'_> {
-    /// The error for a request that is not allowed.
     fn denied(&self) -> ApiError {
-        if self.authenticated { ApiError::forbidden() } else { ApiError::unauthorized() }
+        ApiError::denied(self.authenticated)
     }
 
     /// Whether any of `rights` is held on the target's ancestors or, as `own` tells, on itself.

@@ -220,6 +220,11 @@ impl ApiError {
         Self::new(Errno::Forbidden).with_message("This user cannot access this resource.")
     }
 
+    /// The request is not allowed; who is not logged in may try again as somebody.
+    pub fn denied(authenticated: bool) -> Self {
+        if authenticated { Self::forbidden() } else { Self::unauthorized() }
+    }
+
     /// There is no such object.
     pub fn object_not_found(resource: &str, id: &str) -> Self {
         Self::new(Errno::InvalidResourceId)

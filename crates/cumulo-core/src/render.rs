@@ -51,13 +51,10 @@ pub fn parse(data: &str) -> Map<String, Value> {
 }
 
 /// The text that is stored for `map`: compact, without `id` and `last_modified`.
-pub fn to_data(map: &Map<String, Value>) -> String {
-    let own = |(name, _): &(&String, &Value)| *name != "id" && *name != "last_modified";
-    if map.contains_key("id") || map.contains_key("last_modified") {
-        let rest: Map<_, _> = map.iter().filter(own).map(|(n, v)| (n.clone(), v.clone())).collect();
-        return to_data(&rest);
-    }
-    serde_json::to_string(map).expect("a map of JSON values serializes")
+pub fn to_data(mut map: Map<String, Value>) -> String {
+    map.shift_remove("id");
+    map.shift_remove("last_modified");
+    serde_json::to_string(&map).expect("a map of JSON values serializes")
 }
 
 /// The body of an answer with one object: `{"data": …, "permissions": …}`.

@@ -73,17 +73,10 @@ fn answer_item(
         result => result,
     };
     let reply = match call {
-        Ok(call) => dispatch(api, &call, tx)?,
+        Ok(call) => api.finish_call(&call, api.dispatch_nested(&call, tx)?),
         Err(refused) => refused.reply,
     };
     Ok(render(&path, is_head, reply))
-}
-
-/// Answers a call inside of a savepoint. Only failures of the store are errors.
-fn dispatch(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
-    let reply = api.dispatch_nested(call, tx)?;
-    let exposed = reply.exposed.unwrap_or_else(|| call.exposed());
-    Ok(api.finish(&call.request.headers, exposed, reply))
 }
 
 fn build_request(api: &Api, inherited: &HeaderMap, item: Item) -> Result<Request> {

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
 
 use crate::{
     authorization::Visible,
@@ -12,15 +12,14 @@ use crate::{
     params::querystring::native,
     query::Query,
     render,
-    reply::{Reply, ascii},
+    reply::Reply,
     request::parse_query,
     store::Transaction,
 };
 
 use super::{
-    effects,
-    list::{self, NEXT_PAGE},
-    resource::{Context, precondition_failed, require_holder},
+    effects, list,
+    resource::{Context, check_list, require_holder},
     write::TIMESTAMPS,
 };
 
@@ -68,9 +67,7 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
     let preconditions = cx.common(&mut problems);
     let params = list::parameters(cx, problems)?;
     let timestamp = tx.timestamp(&cx.target.list)?;
-    if preconditions.fails(Some(timestamp)) {
-        return Err(precondition_failed(ApiError::modified_meanwhile(None), timestamp));
-    }
+    check_list(preconditions, timestamp)?;
     let limit = list::effective_limit(cx.api, &params);
     let mut query = params.query.clone();
     query.tombstones = false;
@@ -106,8 +103,7 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
         let token = Token::after(last.as_row(), &params, 0);
         let validity = i64::from(cx.api.settings.pagination_token_validity_seconds) * 1000;
         cx.api.tokens.issue(&token.nonce, now, Timestamp(now.0 + validity));
-        let url = list::next_page_url(cx.api, cx.call, limit, &token);
-        reply.headers.insert(HeaderName::from_static(NEXT_PAGE), ascii(url));
+        list::set_next_page(&mut reply, cx.api, cx.call, limit, &token);
     }
     Ok(reply)
 }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 
 use crate::{
     api::Api,
@@ -18,14 +18,13 @@ use crate::{
     store::Transaction,
 };
 
-use super::resource::{Context, not_modified, precondition_failed, require_holder};
-
-/// Where the rest of a list is.
-pub(super) const NEXT_PAGE: &str = "next-page";
+use super::resource::{Context, check_list, not_modified, require_holder};
 
 /// What a list request asks, checked up to the point where rows are read.
 struct Listing {
     params: ListParams,
+    /// How many objects were on the pages before.
+    offset: u64,
     limit: usize,
     reply: Reply,
 }
@@ -41,13 +40,8 @@ pub(super) fn get(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
     tx.list(&cx.target.list, &listing.params.query, &mut |row| Ok(page.add(row)))?;
     let next = page.finish(&mut listing.reply.body);
     if let Some((last, count)) = next {
-        let offset = match &listing.params.token {
-            Some(token) => Token::decode(token, &listing.params)?.offset,
-            None => 0,
-        };
-        let token = Token::after(last.as_row(), &listing.params, offset + count);
-        let url = next_page_url(cx.api, cx.call, listing.limit, &token);
-        listing.reply.headers.insert(HeaderName::from_static(NEXT_PAGE), ascii(url));
+        let token = Token::after(last.as_row(), &listing.params, listing.offset + count);
+        set_next_page(&mut listing.reply, cx.api, cx.call, listing.limit, &token);
     }
     Ok(listing.reply)
 }
@@ -85,11 +79,12 @@ fn prepare(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Prepared> {
     if preconditions.is_not_modified(timestamp) {
         return Ok(Prepared::NotModified(not_modified(timestamp)));
     }
-    if preconditions.fails(Some(timestamp)) {
-        return Err(precondition_failed(ApiError::modified_meanwhile(None), timestamp));
-    }
+    check_list(preconditions, timestamp)?;
+    let mut offset = 0;
     if let Some(token) = &params.token {
-        params.query.page = Token::decode(token, &params)?.page(&params);
+        let token = Token::decode(token, &params)?;
+        offset = token.offset;
+        params.query.page = token.page(&params);
     }
     if let Visible::Shared(ids) = visible {
         params.query.ids = Some(ids);
@@ -101,7 +96,7 @@ fn prepare(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Prepared> {
         reply.headers.insert("Alert", deprecated_to(cx.api));
     }
     let limit = effective_limit(cx.api, &params);
-    Ok(Prepared::Listing(Box::new(Listing { params, limit, reply })))
+    Ok(Prepared::Listing(Box::new(Listing { params, offset, limit, reply })))
 }
 
 fn deprecated_to(api: &Api) -> HeaderValue {
@@ -138,8 +133,19 @@ pub(super) fn effective_limit(api: &Api, params: &ListParams) -> usize {
     params.limit.unwrap_or(bound).min(bound)
 }
 
-/// The URL of the page that a token leads to.
-pub(super) fn next_page_url(api: &Api, call: &Call, limit: usize, token: &Token) -> String {
+/// Tells where the page is that a token leads to.
+pub(super) fn set_next_page(
+    reply: &mut Reply,
+    api: &Api,
+    call: &Call,
+    limit: usize,
+    token: &Token,
+) {
+    let url = next_page_url(api, call, limit, token);
+    reply.headers.insert("Next-Page", ascii(url));
+}
+
+fn next_page_url(api: &Api, call: &Call, limit: usize, token: &Token) -> String {
     let pairs = parse_query(&call.request.query).unwrap_or_default();
     let limit = limit.to_string();
     let token = token.encode();

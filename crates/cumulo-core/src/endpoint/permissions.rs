@@ -6,16 +6,16 @@ use std::{
     ops::ControlFlow,
 };
 
-use http::{HeaderName, Method, StatusCode};
+use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::{
     api::Api,
-    authorization::{self},
+    authorization,
     caching::Caching,
     call::Call,
     cors,
-    error::{ApiError, Result},
+    error::Result,
     object::{List, Row, Timestamp},
     paging::Token,
     params::{
@@ -23,14 +23,14 @@ use crate::{
         querystring::{Known, ListParams},
     },
     query::{Field, Filter, Query, Sort},
-    reply::{Reply, ascii},
-    resource::{BUCKET, COLLECTION, GROUP, READ_ATTRIBUTES, Resource, Target, uri_of},
+    reply::Reply,
+    resource::{BUCKET, COLLECTION, GROUP, Resource, Target, uri_of},
     store::Transaction,
 };
 
 use super::{
-    list::{self, NEXT_PAGE, effective_limit},
-    resource::precondition_failed,
+    list::{self, effective_limit},
+    resource::check_list,
 };
 
 const FIELDS: &[&str] =
@@ -39,7 +39,8 @@ const FIELDS: &[&str] =
 pub(crate) fn get(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
     require_json_accepted(&call.request.headers)?;
     let principals = authorization::principals(call.user.as_deref(), tx)?;
-    require_permission(api, call, &principals)?;
+    let user = call.user.as_deref();
+    authorization::require_named(&api.settings, "permissions_read", &principals, user)?;
     let mut problems = Vec::new();
     problems.extend(cors::problem(&api.settings, &call.request.headers));
     problems.extend(call.body.as_ref().err().cloned());
@@ -48,9 +49,7 @@ pub(crate) fn get(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Re
     order_by_uri(&mut params);
     let timestamp = tx.timestamp(&List::new("", "permissions"))?;
     // The timestamp does not follow the entries, so nothing is ever known to be unmodified.
-    if preconditions.fails(Some(timestamp)) {
-        return Err(precondition_failed(ApiError::modified_meanwhile(None), timestamp));
-    }
+    check_list(preconditions, timestamp)?;
     let entries = entries(api, &principals, tx)?;
     let mut reply = if call.request.method == Method::HEAD {
         count(&entries, &params.query)
@@ -60,16 +59,6 @@ pub(crate) fn get(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Re
     reply.set_timestamp(timestamp);
     Caching::Forbidden.apply(&mut reply.headers, api.clock.now());
     Ok(reply)
-}
-
-fn require_permission(api: &Api, call: &Call, principals: &[String]) -> Result<()> {
-    let readers = api.settings.principals.get("permissions_read");
-    let allowed = readers.is_some_and(|readers| readers.iter().any(|r| principals.contains(r)));
-    match (allowed, &call.user) {
-        (true, _) => Ok(()),
-        (false, Some(_)) => Err(ApiError::forbidden()),
-        (false, None) => Err(ApiError::unauthorized()),
-    }
 }
 
 /// Entries have no timestamps: they are sorted by URI, and filters on timestamps are ignored.
@@ -134,8 +123,7 @@ fn page(api: &Api, call: &Call, entries: &[Entry], params: &mut ListParams) -> R
     let mut reply = Reply::json(StatusCode::OK, &json!({"data": shown}));
     if let Some(last) = found.last().filter(|_| more) {
         let token = Token::after(last.row(), params, offset + found.len() as u64);
-        let url = list::next_page_url(api, call, limit, &token);
-        reply.headers.insert(HeaderName::from_static(NEXT_PAGE), ascii(url));
+        list::set_next_page(&mut reply, api, call, limit, &token);
     }
     Ok(reply)
 }
@@ -238,8 +226,5 @@ fn expand(resource: &Resource, held: &BTreeSet<String>) -> BTreeSet<String> {
             permissions.insert((*permission).to_owned());
         }
     }
-    debug_assert!(
-        permissions.contains(READ_ATTRIBUTES) || resource.granters(READ_ATTRIBUTES).is_empty()
-    );
     permissions
 }

@@ -177,6 +177,14 @@ pub(super) fn not_modified(timestamp: Timestamp) -> Reply {
     reply
 }
 
+/// Refuses if the preconditions don't hold for a list, which always exists.
+pub(super) fn check_list(preconditions: Preconditions, timestamp: Timestamp) -> Result<()> {
+    if preconditions.fails(Some(timestamp)) {
+        return Err(precondition_failed(ApiError::modified_meanwhile(None), timestamp));
+    }
+    Ok(())
+}
+
 /// The 412 for something with this timestamp.
 pub(super) fn precondition_failed(error: ApiError, timestamp: Timestamp) -> ApiError {
     let [etag, last_modified] = crate::reply::timestamp_headers(timestamp);

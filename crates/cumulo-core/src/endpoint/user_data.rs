@@ -7,7 +7,7 @@ use crate::{
     api::Api,
     authorization,
     call::Call,
-    error::{ApiError, Result},
+    error::Result,
     object::Acl,
     reply::Reply,
     resource::{Target, uri_of},
@@ -23,13 +23,8 @@ pub(crate) fn delete(
     tx: &mut dyn Transaction,
 ) -> Result<Reply> {
     let principals = authorization::principals(call.user.as_deref(), tx)?;
-    let allowed = api.settings.principals.get("user-data_delete");
-    if !allowed.is_some_and(|allowed| allowed.iter().any(|name| principals.contains(name))) {
-        return Err(match call.user {
-            Some(_) => ApiError::forbidden(),
-            None => ApiError::unauthorized(),
-        });
-    }
+    let user = call.user.as_deref();
+    authorization::require_named(&api.settings, "user-data_delete", &principals, user)?;
     let timestamp = tx.timestamp(&crate::object::List::new("", "userdata"))?;
     delete_owned(principal, tx)?;
     tx.leave_all(principal)?;

@@ -135,7 +135,7 @@ impl Context<'_> {
         }
         data.insert("id".to_owned(), id.into());
         effects::validate(self, &mut data, tx)?;
-        let text = render::to_data(&data);
+        let text = render::to_data(data);
         let new_acl = existing.is_none_or(|entry| *entry.acl != *acl).then_some(acl);
         let last_modified = tx.put(&self.target.list, id, requested, &text, new_acl)?;
         let object = Object { id: id.to_owned(), last_modified, deleted: false, data: text };
