@@ -23,6 +23,7 @@ pub mod endpoint;
 pub mod error;
 pub mod id;
 pub mod object;
+mod outlook;
 pub mod paging;
 pub mod params;
 pub mod patch;

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::{api::Api, call::Call, error::Result, reply::Reply, store::Transaction};
+use crate::{
+    api::Api, call::Call, error::Result, reply::Reply, resource::Target, store::Transaction,
+};
 
 /// A feature that is switched on by the `includes` setting.
 pub trait Plugin: Send + Sync {
@@ -19,6 +21,14 @@ pub trait Plugin: Send + Sync {
     fn claims(&self, path: &str) -> bool {
         let _ = path;
         false
+    }
+
+    /// The list or object that a request to a path which it claims (decoded, with version prefix)
+    /// is about, as far as that is known without storage. `call` is the request, or the batch that
+    /// it is part of.
+    fn target(&self, api: &Api, call: &Call, path: &str) -> Option<Target> {
+        let _ = (api, call, path);
+        None
     }
 
     /// Answers a request whose path it claims, in the request's transaction.

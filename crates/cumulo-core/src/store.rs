@@ -49,6 +49,23 @@ pub enum Access {
     Write,
 }
 
+/// What a piece of work is likely to touch.
+///
+/// Only a hint: work may touch less, more, or something else. An engine that is a network away
+/// uses it to fetch at once what would otherwise be asked for one after the other, and to take its
+/// locks in an order in which nobody waits in a circle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// Lists in which something will be written.
+    pub writes: Vec<List>,
+    /// Lists that will be read, with their timestamps.
+    pub reads: Vec<List>,
+    /// Objects that will be looked at, by list and id.
+    pub objects: Vec<(List, String)>,
+    /// Whose groups will be asked for.
+    pub members: Vec<String>,
+}
+
 /// How a transaction ends when its work did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -71,6 +88,22 @@ pub trait Store: Send + Sync + 'static {
     /// writing runs to its end even if the future is dropped.
     fn submit(&self, access: Access, work: Work) -> BoxFuture<'_, Result<()>>;
 
+    /// [`submit`](Self::submit) with a hint.
+    fn submit_foreseen(
+        &self,
+        access: Access,
+        outlook: Outlook,
+        work: Work,
+    ) -> BoxFuture<'_, Result<()>> {
+        let _ = outlook;
+        self.submit(access, work)
+    }
+
+    /// Whether hints make work faster here; if not, they are not worth making.
+    fn uses_outlook(&self) -> bool {
+        false
+    }
+
     /// Finishes submitted work and closes the engine cleanly. Blocks. Work submitted later fails
     /// with [`Error::Unavailable`].
     fn close(&self);
@@ -81,6 +114,16 @@ impl dyn Store {
     pub async fn transact<T: Send + 'static>(
         &self,
         access: Access,
+        work: impl FnMut(&mut dyn Transaction) -> Result<(Outcome, T)> + Send + 'static,
+    ) -> Result<T> {
+        self.transact_foreseen(access, Outlook::default(), work).await
+    }
+
+    /// [`transact`](Self::transact) with a hint.
+    pub async fn transact_foreseen<T: Send + 'static>(
+        &self,
+        access: Access,
+        outlook: Outlook,
         mut work: impl FnMut(&mut dyn Transaction) -> Result<(Outcome, T)> + Send + 'static,
     ) -> Result<T> {
         let slot = Arc::new(Mutex::new(None));
@@ -90,7 +133,7 @@ impl dyn Store {
             *inner.lock().expect("no panic while the value is stored") = Some(value);
             Ok(outcome)
         });
-        self.submit(access, work).await?;
+        self.submit_foreseen(access, outlook, work).await?;
         let value = slot.lock().expect("no panic while the value is stored").take();
         Ok(value.expect("work that succeeded has stored its value"))
     }

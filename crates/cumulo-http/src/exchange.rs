@@ -10,7 +10,7 @@ use cumulo_core::{
     error::ApiError,
     reply::Reply,
     request::{Request, decode_target},
-    store::{self, Access, Store},
+    store::{self, Access, Outlook, Store},
 };
 use futures_util::FutureExt;
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -122,7 +122,10 @@ async fn within_heartbeat(
 
 async fn transact(service: &Service, call: &Arc<Call>, access: Access) -> store::Result<Reply> {
     let (api, call) = (Arc::clone(&service.api), Arc::clone(call));
-    <dyn Store>::transact(&*service.store, access, move |tx| api.answer(&call, tx)).await
+    let uses_outlook = service.store.uses_outlook();
+    let outlook = if uses_outlook { api.outlook(&call) } else { Outlook::default() };
+    let work = move |tx: &mut dyn store::Transaction| api.answer(&call, tx);
+    <dyn Store>::transact_foreseen(&*service.store, access, outlook, work).await
 }
 
 fn respond(reply: Reply) -> http::Response<Full<Bytes>> {

@@ -41,6 +41,11 @@ impl Plugin for DefaultBucket {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    fn target(&self, api: &Api, call: &Call, path: &str) -> Option<Target> {
+        let bucket = bucket_id(api, call.user.as_deref()?);
+        Target::parse(&format!("/buckets/{bucket}{}", subpath(api, path)))
+    }
+
     fn answer(&self, api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
         if call.request.method == Method::OPTIONS {
             return preflight(api, call);
@@ -50,7 +55,7 @@ impl Plugin for DefaultBucket {
             return Err(ApiError::method_not_allowed(""));
         }
         let bucket = bucket_id(api, user);
-        let subpath = subpath(api, call);
+        let subpath = subpath(api, &call.request.path);
         create_parents(api, call, &bucket, subpath, tx)?;
         let real = real_call(api, call, &bucket, subpath)?;
         // What was created stays, whatever the answer: the next request needs it too.
@@ -71,13 +76,13 @@ fn bucket_id(api: &Api, user: &str) -> String {
     parts.join("-")
 }
 
-/// What follows `/v1/buckets/default` in the path of the request.
-fn subpath<'a>(api: &Api, call: &'a Call) -> &'a str {
-    &call.request.path[1 + api.prefix().len() + ALIAS.len()..]
+/// What follows `/v1/buckets/default` in a path.
+fn subpath<'a>(api: &Api, path: &'a str) -> &'a str {
+    &path[1 + api.prefix().len() + ALIAS.len()..]
 }
 
 fn preflight(api: &Api, call: &Call) -> Result<Reply> {
-    let real = real_call(api, call, "unknown", subpath(api, call))?;
+    let real = real_call(api, call, "unknown", subpath(api, &call.request.path))?;
     let methods = api.methods(&real.endpoint);
     Ok(cors::preflight(&api.settings, &real.request, &methods, real.exposed()))
 }

@@ -21,9 +21,14 @@ pub(crate) fn get(api: &Api, tx: &mut dyn Transaction) -> Result<Reply> {
     Ok(reply(works))
 }
 
+/// Where the object is written.
+pub(crate) fn list() -> List {
+    List::new("__heartbeat__", "__heartbeat__")
+}
+
 /// Writes and removes an object, or reads one where nothing may be written.
 fn probe(api: &Api, tx: &mut dyn Transaction) -> store::Result<()> {
-    let list = List::new("__heartbeat__", "__heartbeat__");
+    let list = list();
     if api.settings.readonly {
         tx.get(&list, "heartbeat")?;
         return Ok(());
