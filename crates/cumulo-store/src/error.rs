@@ -35,6 +35,15 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The URL of a database is not one.
+    #[error("{0}")]
+    Url(#[from] crate::postgres::BadUrl),
+    /// The database is not as it must be.
+    #[error(transparent)]
+    Schema(#[from] crate::postgres::SchemaError),
+    /// The server of a database can't be reached, or refuses us.
+    #[error("cannot connect to PostgreSQL")]
+    Server(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The engine failed.
     #[error("cannot open {} as a database", path.display())]
     Engine {
@@ -47,3 +56,14 @@ pub enum Error {
 
 /// The result of opening a store.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error and what led to it, as one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = text + ": " + &error.to_string();
+        source = error.source();
+    }
+    text
+}

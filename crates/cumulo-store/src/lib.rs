@@ -31,9 +31,12 @@
 mod bounds;
 mod error;
 mod memory;
+mod postgres;
+mod resources;
 mod run;
 mod sqlite;
 
 pub use error::{Error, Result};
 pub use memory::Memory;
+pub use postgres::{BadUrl, Postgres, PostgresMigration, PostgresOptions, SchemaError};
 pub use sqlite::{Durability, Migration, Options, Sqlite};

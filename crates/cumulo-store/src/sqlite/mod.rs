@@ -29,7 +29,6 @@ mod transaction;
 mod writer;
 
 use std::{
-    collections::BTreeSet,
     fs::File,
     path::{Path, PathBuf},
     sync::{
@@ -50,7 +49,7 @@ pub use self::schema::Migration;
 use self::{
     cache::Cache, connection::engine, index::Indexes, reader::Pool, reader::Slow, writer::Writer,
 };
-use crate::{error, run};
+use crate::{error, resources::Resources, run};
 
 /// What an acknowledged write survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -212,26 +211,4 @@ fn collect_garbage(connection: &mut Connection) -> rusqlite::Result<()> {
          DELETE FROM access WHERE NOT EXISTS (SELECT 1 FROM acl WHERE acl.id = access.acl);",
     )?;
     tx.commit()
-}
-
-/// Names of resources, which the port wants to live forever. The program knows few.
-#[derive(Default)]
-struct Resources(Mutex<BTreeSet<&'static str>>);
-
-impl Resources {
-    /// Remembers a name that lives forever anyway.
-    fn note(&self, name: &'static str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
-    }
-
-    /// A name out of the file; leaked if the program has not used it yet.
-    fn intern(&self, name: &str) -> &'static str {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = names.get(name) {
-            return known;
-        }
-        let name: &'static str = name.to_owned().leak();
-        names.insert(name);
-        name
-    }
 }

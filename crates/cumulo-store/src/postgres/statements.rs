@@ -1,0 +1,333 @@
+//! The statements that don't depend on what a client asks.
+
+use std::collections::BTreeSet;
+
+use cumulo_core::{
+    object::{Acl, List, TOMBSTONE, Timestamp},
+    resource::uri_of,
+};
+
+use super::command::{Command, Param};
+
+pub(super) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+pub(super) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// The pseudo list whose stored timestamp all lists begin after, so that a list that was removed
+/// and is made anew goes on later than it ended, whatever the clock says.
+pub(super) fn floor() -> List {
+    List::new("", "__floor__")
+}
+
+/// Takes locks in the order given, until the end of the transaction: exclusive ones on lists, and
+/// shared or exclusive ones on what lies above them.
+///
+/// A list is locked by everybody who writes to it: by this program here, and by any other in the
+/// trigger `cumulo_commit_order`, which takes the same lock.
+pub(super) fn lock(locks: impl IntoIterator<Item = Lock>) -> Command {
+    const SQL: &str = "SELECT CASE kind \
+        WHEN 'list' THEN pg_advisory_xact_lock(hashtextextended(name, 0)) \
+        WHEN 'tree' THEN pg_advisory_xact_lock(hashtextextended(name, 1)) \
+        ELSE pg_advisory_xact_lock_shared(hashtextextended(name, 1)) END \
+        FROM unnest($1, $2) AS lock(kind, name)";
+    let (kinds, names) = locks.into_iter().map(Lock::into_parts).unzip();
+    Command::new(SQL, vec![Param::Texts(kinds), Param::Texts(names)])
+}
+
+/// Something that a transaction can lock. The order is that in which locks are taken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lock {
+    /// Nobody removes what lies below this URI meanwhile.
+    Keep(String),
+    /// Nobody writes below this URI meanwhile.
+    Remove(String),
+    /// Nobody writes to this list meanwhile.
+    List(List),
+}
+
+impl Lock {
+    fn into_parts(self) -> (String, String) {
+        match self {
+            Self::Keep(uri) => ("above".to_owned(), uri),
+            Self::Remove(uri) => ("tree".to_owned(), uri),
+            Self::List(list) => ("list".to_owned(), format!("{}\n{}", list.parent, list.resource)),
+        }
+    }
+
+    /// The locks for writing to a list: itself, and the objects above it.
+    pub(super) fn of_list(list: &List) -> Vec<Self> {
+        let mut locks = Vec::with_capacity(3);
+        let above = list.parent.match_indices('/').skip(2).step_by(2).map(|(place, _)| place);
+        for end in above.chain([list.parent.len()]).filter(|end| *end > 0) {
+            locks.push(Self::Keep(list.parent[..end].to_owned()));
+        }
+        locks.push(Self::List(list.clone()));
+        locks
+    }
+}
+
+/// What to ask for at once.
+#[derive(Default)]
+pub(super) struct Wish<'a> {
+    pub(super) objects: Vec<(&'a List, &'a str)>,
+    pub(super) lists: BTreeSet<&'a List>,
+    pub(super) members: BTreeSet<&'a str>,
+}
+
+/// What a row of the answer to a [`Wish`] is about.
+pub(super) enum Found {
+    /// member, group
+    Group,
+    /// parent, resource, id, timestamp, data
+    Object,
+    /// URI, permission, principal
+    Entry,
+    /// parent, resource, newest timestamp, stored timestamp
+    List,
+}
+
+impl Found {
+    /// By the first column.
+    pub(super) fn kind(number: i64) -> Self {
+        match number {
+            1 => Self::Group,
+            2 => Self::Object,
+            3 => Self::Entry,
+            _ => Self::List,
+        }
+    }
+}
+
+/// Asks for groups of members, live objects, their access control entries, and states of lists, in
+/// one statement, so that all are of the same moment. Columns: kind, three texts, two timestamps,
+/// data.
+pub(super) fn fetch(wish: &Wish<'_>, uris: Vec<String>) -> Command {
+    const SQL: &str = "SELECT 1::bigint, user_id, principal, NULL::text, \
+        NULL::timestamp, NULL::timestamp, NULL::jsonb \
+        FROM user_principals WHERE user_id = ANY($1) \
+        UNION ALL SELECT 2, o.parent_id, o.resource_name, o.id, o.last_modified, NULL, o.data \
+        FROM unnest($2, $3, $4) AS key(parent_id, resource_name, id) \
+        JOIN objects o USING (parent_id, resource_name, id) WHERE NOT o.deleted \
+        UNION ALL SELECT 3, object_id, permission, principal, NULL, NULL, NULL \
+        FROM access_control_entries WHERE object_id = ANY($5) \
+        UNION ALL SELECT 4, key.parent_id, key.resource_name, NULL, \
+        (SELECT o.last_modified FROM objects o WHERE o.parent_id = key.parent_id \
+        AND o.resource_name = key.resource_name ORDER BY o.last_modified DESC LIMIT 1), \
+        t.last_modified, NULL \
+        FROM unnest($6, $7) AS key(parent_id, resource_name) \
+        LEFT JOIN timestamps t USING (parent_id, resource_name)";
+    let mut keys = [const { Vec::new() }; 3];
+    for (list, id) in &wish.objects {
+        keys[0].push(list.parent.clone());
+        keys[1].push(list.resource.to_owned());
+        keys[2].push((*id).to_owned());
+    }
+    let names = wish.lists.iter().map(|list| (list.parent.clone(), list.resource.to_owned()));
+    let (parents, resources) = names.unzip();
+    let members = wish.members.iter().map(|&member| member.to_owned()).collect();
+    let params = [members].into_iter().chain(keys).chain([uris, parents, resources]);
+    Command::new(SQL, params.map(Param::Texts).collect())
+}
+
+/// Stores the timestamp of a list; only moves it forward.
+pub(super) fn store_timestamp(list: &List, timestamp: Timestamp) -> Command {
+    const SQL: &str = "INSERT INTO timestamps AS t (parent_id, resource_name, last_modified) \
+        VALUES ($1, $2, $3) ON CONFLICT (parent_id, resource_name) \
+        DO UPDATE SET last_modified = EXCLUDED.last_modified \
+        WHERE t.last_modified < EXCLUDED.last_modified";
+    let [parent, resource] = names(list);
+    Command::new(SQL, vec![parent, resource, Param::Time(timestamp)])
+}
+
+/// Creates or replaces an object.
+pub(super) fn put(list: &List, id: &str, at: Timestamp, data: &str) -> Command {
+    const SQL: &str = "INSERT INTO objects \
+        (parent_id, resource_name, id, last_modified, data, deleted) \
+        VALUES ($1, $2, $3, $4, $5, FALSE) ON CONFLICT (id, parent_id, resource_name) \
+        DO UPDATE SET last_modified = EXCLUDED.last_modified, data = EXCLUDED.data, \
+        deleted = FALSE";
+    let [parent, resource] = names(list);
+    let data = Param::Json(data.to_owned());
+    Command::new(SQL, vec![parent, resource, Param::from(id), Param::Time(at), data])
+}
+
+/// Replaces an object or a tombstone that is there.
+pub(super) fn replace(
+    list: &List,
+    id: &str,
+    at: Timestamp,
+    data: &str,
+    is_tombstone: bool,
+) -> Command {
+    const LIVE: &str = "UPDATE objects SET last_modified = $4, data = $5, deleted = FALSE \
+        WHERE parent_id = $1 AND resource_name = $2 AND id = $3";
+    const DEAD: &str = "UPDATE objects SET last_modified = $4, data = $5, deleted = TRUE \
+        WHERE parent_id = $1 AND resource_name = $2 AND id = $3";
+    let [parent, resource] = names(list);
+    let sql = if is_tombstone { DEAD } else { LIVE };
+    let data = Param::Json(data.to_owned());
+    Command::new(sql, vec![parent, resource, Param::from(id), Param::Time(at), data])
+}
+
+/// Turns an object into a tombstone.
+pub(super) fn bury(list: &List, id: &str, at: Timestamp) -> Command {
+    replace(list, id, at, TOMBSTONE, true)
+}
+
+/// The other objects of a list that have a timestamp: one row if there is one.
+pub(super) fn holder_of(list: &List, id: &str, at: Timestamp) -> Command {
+    const SQL: &str = "SELECT id FROM objects \
+        WHERE parent_id = $1 AND resource_name = $2 AND last_modified = $3 AND id <> $4";
+    let [parent, resource] = names(list);
+    Command::new(SQL, vec![parent, resource, Param::Time(at), Param::from(id)])
+}
+
+/// Makes the access control list of an object be exactly this.
+pub(super) fn set_acl(uri: String, acl: &Acl) -> Command {
+    const SQL: &str = "WITH entry AS (SELECT * FROM unnest($2, $3) AS e(permission, principal)), \
+        gone AS (DELETE FROM access_control_entries WHERE object_id = $1 \
+        AND (permission, principal) NOT IN (SELECT permission, principal FROM entry)) \
+        INSERT INTO access_control_entries (object_id, permission, principal) \
+        SELECT $1, permission, principal FROM entry ON CONFLICT DO NOTHING";
+    let entries = acl.0.iter().flat_map(|(permission, principals)| {
+        principals.iter().map(move |principal| (permission.clone(), principal.clone()))
+    });
+    let (permissions, principals) = entries.unzip();
+    Command::new(SQL, vec![Param::Text(uri), Param::Texts(permissions), Param::Texts(principals)])
+}
+
+/// Removes the access control list of an object.
+pub(super) fn drop_acl(uri: String) -> Command {
+    const SQL: &str = "DELETE FROM access_control_entries WHERE object_id = $1";
+    Command::new(SQL, vec![Param::Text(uri)])
+}
+
+/// Removes all that lies below a URI; lists whose timestamps are ahead of `now` keep them, and
+/// the others move the floor.
+pub(super) fn remove_below(uri: &str, now: Timestamp) -> Vec<Command> {
+    const ENDS: &str = "(SELECT parent_id, resource_name, max(last_modified) AS last FROM ( \
+        SELECT parent_id, resource_name, last_modified FROM objects WHERE BELOW UNION ALL \
+        SELECT parent_id, resource_name, last_modified FROM timestamps WHERE BELOW) AS all_below \
+        GROUP BY parent_id, resource_name) AS ended";
+    const BELOW: &str = "(parent_id = $1 OR (parent_id >= $1 || '/' AND parent_id < $1 || '0'))";
+    let text = || Param::from(uri);
+    let mut commands = remove(ENDS, BELOW, vec![text()], now);
+    commands.extend([
+        Command::new(
+            "DELETE FROM access_control_entries \
+             WHERE object_id >= $1 || '/' AND object_id < $1 || '0'",
+            vec![text()],
+        ),
+        Command::new(
+            "DELETE FROM user_principals \
+             WHERE principal COLLATE \"C\" >= $1 || '/' AND principal COLLATE \"C\" < $1 || '0'",
+            vec![text()],
+        ),
+    ]);
+    commands
+}
+
+/// Removes everything, like [`remove_below`].
+pub(super) fn remove_all(now: Timestamp) -> Vec<Command> {
+    const ENDS: &str = "(SELECT parent_id, resource_name, max(last_modified) AS last FROM ( \
+        SELECT parent_id, resource_name, last_modified FROM objects UNION ALL \
+        SELECT parent_id, resource_name, last_modified FROM timestamps \
+        WHERE resource_name <> '__floor__') AS everything \
+        GROUP BY parent_id, resource_name) AS ended";
+    let mut commands = remove(ENDS, "resource_name <> '__floor__'", Vec::new(), now);
+    commands.push(Command::new("DELETE FROM access_control_entries", Vec::new()));
+    commands.push(Command::new("DELETE FROM user_principals", Vec::new()));
+    commands
+}
+
+fn remove(ends: &str, which: &str, params: Vec<Param>, now: Timestamp) -> Vec<Command> {
+    let at = format!("${}", params.len() + 1);
+    let ends = ends.replace("BELOW", which);
+    let mut with_now = params.clone();
+    with_now.push(Param::Time(now));
+    let keep = format!(
+        "INSERT INTO timestamps (parent_id, resource_name, last_modified) \
+         SELECT parent_id, resource_name, last + interval '1 millisecond' FROM {ends} \
+         WHERE last > {at} ON CONFLICT (parent_id, resource_name) \
+         DO UPDATE SET last_modified = EXCLUDED.last_modified"
+    );
+    let floor = format!(
+        "INSERT INTO timestamps AS t (parent_id, resource_name, last_modified) \
+         SELECT '', '__floor__', max(last) FROM {ends} WHERE last <= {at} \
+         HAVING count(*) > 0 ON CONFLICT (parent_id, resource_name) \
+         DO UPDATE SET last_modified = EXCLUDED.last_modified \
+         WHERE t.last_modified < EXCLUDED.last_modified"
+    );
+    let forget = format!("DELETE FROM timestamps WHERE {which} AND last_modified <= {at}");
+    let delete = format!("DELETE FROM objects WHERE {which}");
+    vec![
+        Command::new(keep, with_now.clone()),
+        Command::new(floor, with_now.clone()),
+        Command::new(forget, with_now),
+        Command::new(delete, params),
+    ]
+}
+
+/// Ids of live objects that are shared.
+pub(super) fn shared(list: &List, principals: &[String], permissions: &[&str]) -> Command {
+    const SQL: &str = "SELECT DISTINCT o.id FROM access_control_entries e \
+        JOIN objects o ON o.parent_id = $1 AND o.resource_name = $2 \
+        AND o.id = substr(e.object_id, length($3) + 1) AND NOT o.deleted \
+        WHERE e.principal = ANY($4) AND e.permission = ANY($5) \
+        AND e.object_id >= $3 AND e.object_id < $6";
+    let prefix = uri_of(list, "");
+    let end = format!("{}0", prefix.trim_end_matches('/'));
+    let [parent, resource] = names(list);
+    let principals = Param::Texts(principals.to_vec());
+    let permissions = Param::Texts(permissions.iter().map(ToString::to_string).collect());
+    let (prefix, end) = (Param::Text(prefix), Param::Text(end));
+    Command::new(SQL, vec![parent, resource, prefix, principals, permissions, end])
+}
+
+/// URIs of objects whose access control lists name any of `principals`.
+pub(super) fn granted(principals: &[String]) -> Command {
+    const SQL: &str = "SELECT DISTINCT object_id FROM access_control_entries \
+        WHERE principal = ANY($1)";
+    Command::new(SQL, vec![Param::Texts(principals.to_vec())])
+}
+
+pub(super) fn join(member: &str, group: &str) -> Command {
+    const SQL: &str = "INSERT INTO user_principals (user_id, principal) VALUES ($1, $2) \
+        ON CONFLICT DO NOTHING";
+    Command::new(SQL, vec![Param::from(member), Param::from(group)])
+}
+
+pub(super) fn leave(member: &str, group: &str) -> Command {
+    const SQL: &str = "DELETE FROM user_principals WHERE user_id = $1 AND principal = $2";
+    Command::new(SQL, vec![Param::from(member), Param::from(group)])
+}
+
+pub(super) fn disband(group: &str) -> Command {
+    const SQL: &str = "DELETE FROM user_principals WHERE principal = $1";
+    Command::new(SQL, vec![Param::from(group)])
+}
+
+pub(super) fn leave_all(member: &str) -> Command {
+    const SQL: &str = "DELETE FROM user_principals WHERE user_id = $1";
+    Command::new(SQL, vec![Param::from(member)])
+}
+
+fn names(list: &List) -> [Param; 2] {
+    [Param::Text(list.parent.clone()), Param::from(list.resource)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_locked_below_what_holds_it() {
+        let keep = |uri: &str| Lock::Keep(uri.to_owned());
+        let list = |parent: &str| List::new(parent, "record");
+        let of = |parent: &str| Lock::of_list(&list(parent));
+        assert_eq!(of(""), [Lock::List(list(""))]);
+        assert_eq!(of("/buckets/b"), [keep("/buckets/b"), Lock::List(list("/buckets/b"))]);
+        let parent = "/buckets/b/collections/c";
+        assert_eq!(of(parent), [keep("/buckets/b"), keep(parent), Lock::List(list(parent))]);
+        assert_eq!(of("odd"), [keep("odd"), Lock::List(list("odd"))]);
+    }
+}
