@@ -13,7 +13,6 @@
 mod curves;
 mod kinto;
 mod load;
-mod postgres;
 mod processes;
 mod scenarios;
 mod table;

@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+pub(crate) use cumulo_servers::packages::{is_root, need};
 
 use crate::project;
 
@@ -39,36 +40,6 @@ pub(crate) fn node(lock: &Path) -> Result<PathBuf> {
         project::run(npm.current_dir(folder))
     })?;
     Ok(folder.join("node_modules"))
-}
-
-/// A program that must be there. As root on Debian, its packages are installed if it is not.
-pub(crate) fn need(program: &str, packages: &[&str]) -> Result<()> {
-    if exists(program) { Ok(()) } else { install(program, packages) }
-}
-
-/// As root on Debian, install packages by name.
-pub(crate) fn install(program: &str, packages: &[&str]) -> Result<()> {
-    if !is_root()? || !exists("apt-get") {
-        bail!("{program} is not installed (Debian: {})", packages.join(" "));
-    }
-    println!("installing {}", packages.join(" "));
-    let apt = || {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
-        command
-    };
-    project::run(apt().args(["update", "-qq"]))?;
-    project::run(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages))
-}
-
-/// Whether we may mount, change users and install packages.
-pub(crate) fn is_root() -> Result<bool> {
-    Ok(output(Command::new("id").arg("-u"))?.trim() == "0")
-}
-
-fn exists(program: &str) -> bool {
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
 }
 
 fn output(command: &mut Command) -> Result<String> {

@@ -5,14 +5,14 @@ use std::process::Command;
 use anyhow::Result;
 use cumulo_e2e::server::write_ini;
 use cumulo_e2e::{Program, Server, Storage};
+use cumulo_servers::{Options, Postgres};
 
-use super::postgres::Postgres;
 use super::target::{Dialect, Target};
 use crate::{packages, project};
 
 pub(super) fn start() -> Result<Target> {
     let programs = packages::python(&project::root().join("benches/kinto/requirements.txt"))?;
-    let database = Postgres::start()?;
+    let database = Postgres::start(&Options { fsync: true, ..Options::default() })?;
     let storage = Storage::Postgresql(database.url());
     let folder = tempfile::tempdir()?;
     let ini = folder.path().join("migrate.ini");

@@ -6,10 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use cumulo_e2e::http::{AUTHORIZATION, Connection};
 use cumulo_e2e::{Program, Server, Storage};
+use cumulo_servers::Postgres;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::postgres::Postgres;
 use super::processes;
 use crate::server::ServerArguments;
 
@@ -87,7 +87,7 @@ impl Target {
 
     pub(super) fn stop(self) -> Result<()> {
         self.server.stop()?;
-        self.database.map_or(Ok(()), Postgres::stop)?;
+        self.database.map_or(Ok(()), |mut it| it.stop())?;
         Ok(self.folder.close()?)
     }
 
