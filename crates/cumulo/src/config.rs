@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use cumulo_core::settings::{Engine, Loaded, Settings};
-use secrecy::ExposeSecret as _;
+use secrecy::SecretString;
 
 use crate::{args, ini, secrets};
 
@@ -65,8 +65,40 @@ pub(crate) struct Config {
     pub(crate) warnings: Vec<String>,
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// The file of the SQLite storage, if that is the storage; its folder exists.
-    pub(crate) sqlite_file: Option<PathBuf>,
+    pub(crate) storage: Storage,
+}
+
+/// Where objects are kept.
+#[derive(Clone, Debug)]
+pub(crate) enum Storage {
+    /// In the memory of this process.
+    Memory,
+    /// In this file, whose folder exists.
+    Sqlite(PathBuf),
+    /// In the PostgreSQL database with this URL.
+    Postgresql(SecretString),
+}
+
+impl Storage {
+    fn of(settings: &Settings, data: &Path, data_is_asked_for: bool) -> Self {
+        let url = &settings.storage_url;
+        match settings.storage_backend {
+            Engine::Memory => Self::Memory,
+            Engine::Postgresql => Self::Postgresql(url.clone()),
+            Engine::Sqlite => {
+                let file = settings.sqlite_path().filter(|_| !data_is_asked_for);
+                Self::Sqlite(file.unwrap_or_else(|| data.join(SQLITE_FILE)))
+            }
+        }
+    }
+
+    /// The file of SQLite.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(file) => Some(file),
+            _ => None,
+        }
+    }
 }
 
 impl Config {
@@ -84,13 +116,13 @@ impl Config {
         };
         let Loaded { mut settings, warnings } = Settings::load(&file.app, &env.0)?;
         settings.config_file = about;
-        let sqlite_file = sqlite_file(&settings, &data, asked_data.is_some());
-        if let Some(folder) = sqlite_file.as_deref().and_then(Path::parent) {
+        let storage = Storage::of(&settings, &data, asked_data.is_some());
+        if let Some(folder) = storage.file().and_then(Path::parent) {
             create_folder(folder)?;
         }
         let mut warnings = [file.warnings, warnings].concat();
-        if asked_data.is_some() && sqlite_file.is_none() {
-            warnings.push("--data has no effect: the storage is in memory.".into());
+        if asked_data.is_some() && storage.file().is_none() {
+            warnings.push("--data has no effect: the storage is not a file.".into());
         }
         if args.reload {
             warnings.push("--reload has no effect here.".into());
@@ -100,7 +132,7 @@ impl Config {
             warnings,
             host: args.host.clone().or(file.host).unwrap_or_else(|| DEFAULT_HOST.into()),
             port: args.port.or(file.port).unwrap_or(DEFAULT_PORT),
-            sqlite_file,
+            storage,
         })
     }
 }
@@ -111,16 +143,6 @@ fn unconfigured(data: &Path) -> anyhow::Result<ini::IniFile> {
     let pairs = UNCONFIGURED.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
     let app = pairs.chain(secrets::of_folder(data)?).collect();
     Ok(ini::IniFile { app, ..ini::IniFile::default() })
-}
-
-fn sqlite_file(settings: &Settings, data: &Path, data_is_asked_for: bool) -> Option<PathBuf> {
-    if settings.storage_backend != Engine::Sqlite {
-        return None;
-    }
-    if data_is_asked_for || settings.storage_url.expose_secret().is_empty() {
-        return Some(data.join(SQLITE_FILE));
-    }
-    settings.sqlite_path()
 }
 
 /// Makes a folder that only its owner can enter; leaves one that exists as it is.
@@ -139,6 +161,8 @@ fn create_folder(folder: &Path) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
 
     fn start(data: &Path) -> args::Start {
@@ -157,7 +181,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::load(&start(folder.path()), &Env::default()).unwrap();
         assert_eq!(config.warnings, Vec::<String>::new());
-        assert_eq!(config.sqlite_file, Some(folder.path().join("data/cumulo.sqlite")));
+        assert_eq!(config.storage.file(), Some(folder.path().join("data/cumulo.sqlite").as_path()));
         assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 8888));
         let settings = config.settings;
         assert_eq!(settings.includes, ["default_bucket"]);
@@ -186,7 +210,7 @@ mod tests {
             ("KINTO_USERID_HMAC_SECRET", "12345"),
         ]);
         let config = Config::load(&args::Start::default(), &env).unwrap();
-        assert_eq!(config.sqlite_file, Some(data.join("cumulo.sqlite")));
+        assert_eq!(config.storage.file(), Some(data.join("cumulo.sqlite").as_path()));
         assert!(config.settings.readonly);
         assert_eq!(config.settings.userid_hmac_secret.expose_secret(), "12345");
     }
@@ -200,13 +224,13 @@ mod tests {
         let config = Config::load(&args, &Env::default()).unwrap();
         assert_eq!((config.host.as_str(), config.port), ("0.0.0.0", 7777));
         let here = fs::canonicalize(folder.path()).unwrap();
-        assert_eq!(config.sqlite_file, Some(here.join("x/y.sqlite")));
+        assert_eq!(config.storage.file(), Some(here.join("x/y.sqlite").as_path()));
         args.host = Some("::1".into());
         args.port = Some(1);
         args.data = Some(folder.path().join("data"));
         let config = Config::load(&args, &Env::default()).unwrap();
         assert_eq!((config.host.as_str(), config.port), ("::1", 1));
-        assert_eq!(config.sqlite_file, Some(folder.path().join("data/cumulo.sqlite")));
+        assert_eq!(config.storage.file(), Some(folder.path().join("data/cumulo.sqlite").as_path()));
     }
 
     #[test]
@@ -217,7 +241,7 @@ mod tests {
             &Env::default(),
         );
         let config = config.unwrap();
-        assert_eq!(config.sqlite_file, None);
+        assert!(config.storage.file().is_none());
         assert_eq!(config.settings.config_file.unwrap().hash.len(), 64);
         assert!(config.settings.auth_policies.is_empty());
     }

@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(config.warnings, Vec::<String>::new());
         assert_eq!((config.host.as_str(), config.port), ("0.0.0.0", 8888));
         assert_eq!(config.settings.storage_backend, Engine::Sqlite);
-        assert!(config.sqlite_file.unwrap().ends_with("new/folder/cumulo.sqlite"));
+        assert!(config.storage.file().unwrap().ends_with("new/folder/cumulo.sqlite"));
         assert_eq!(config.settings.includes, ["default_bucket"]);
     }
 

@@ -1,8 +1,11 @@
 //! `cumulo migrate`: brings the storage to the schema of this version.
 
+use cumulo_store::PostgresMigration;
+use secrecy::SecretString;
+
 use crate::{
     args,
-    config::{Config, Env},
+    config::{Config, Env, Storage},
     logging, say, wiring,
 };
 
@@ -15,13 +18,14 @@ pub(crate) fn run(args: &args::Migrate, env: &Env) -> anyhow::Result<()> {
     };
     let config = Config::load(&start, env)?;
     logging::start(&config.settings, &args.common)?;
-    let done = match &config.sqlite_file {
-        None => "There is nothing to migrate: the storage is in memory.".to_owned(),
-        Some(file) if args.dry_run && file.exists() => {
+    let done = match &config.storage {
+        Storage::Memory => "There is nothing to migrate: the storage is in memory.".to_owned(),
+        Storage::Postgresql(url) => postgresql(url, args.dry_run)?,
+        Storage::Sqlite(file) if args.dry_run && file.exists() => {
             format!("{} would be brought to the schema of this version.", file.display())
         }
-        Some(file) if args.dry_run => format!("{} would be created.", file.display()),
-        Some(file) => {
+        Storage::Sqlite(file) if args.dry_run => format!("{} would be created.", file.display()),
+        Storage::Sqlite(file) => {
             let migration = wiring::migrate(file)?;
             match migration.from {
                 0 => format!("{} was created with schema {}.", file.display(), migration.to),
@@ -33,4 +37,22 @@ pub(crate) fn run(args: &args::Migrate, env: &Env) -> anyhow::Result<()> {
         }
     };
     if args.common.quiet { Ok(()) } else { say(&done) }
+}
+
+/// Brings a database to the schema of this version, or tells what that would do.
+fn postgresql(url: &SecretString, dry_run: bool) -> anyhow::Result<String> {
+    let done = wiring::migrate_postgresql(url, dry_run)?;
+    let would = |did: &str, would: &str| if dry_run { would.to_owned() } else { did.to_owned() };
+    Ok(match done {
+        PostgresMigration::Created => would(
+            "The tables were created in the database.",
+            "The tables would be created in the database.",
+        ),
+        PostgresMigration::Completed => would(
+            "The tables of Kinto are there; the trigger that keeps the order of commits was added.",
+            "The tables of Kinto are there; the trigger that keeps the order of commits would be \
+             added.",
+        ),
+        PostgresMigration::Current => "The database is up to date.".to_owned(),
+    })
 }

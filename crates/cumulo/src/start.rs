@@ -10,7 +10,7 @@ use tokio::signal;
 
 use crate::{
     args,
-    config::{Config, Env},
+    config::{Config, Env, Storage},
     logging, say, wiring,
 };
 
@@ -77,9 +77,11 @@ fn announcement(config: &Config, address: SocketAddr) -> String {
         ip => ip.to_string(),
     };
     let url = format!("http://{host}:{}/v{major}", address.port());
-    let data = match &config.sqlite_file {
-        Some(file) => format!("{}", file.display()),
-        None => "in memory, gone when the service stops".to_owned(),
+    let data = match &config.storage {
+        Storage::Sqlite(file) => format!("{}", file.display()),
+        // The URL may hold a password.
+        Storage::Postgresql(_) => "in PostgreSQL".to_owned(),
+        Storage::Memory => "in memory, gone when the service stops".to_owned(),
     };
     let has_users = !settings.auth_policies.is_empty();
     let has_default = settings.includes.iter().any(|plugin| plugin == "default_bucket");
@@ -97,14 +99,12 @@ fn announcement(config: &Config, address: SocketAddr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use cumulo_core::settings::Settings;
 
     use super::*;
 
-    fn config(settings: Settings, sqlite_file: Option<PathBuf>) -> Config {
-        Config { settings, warnings: vec![], host: String::new(), port: 0, sqlite_file }
+    fn config(settings: Settings, storage: Storage) -> Config {
+        Config { settings, warnings: vec![], host: String::new(), port: 0, storage }
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
         );
         let settings = loaded.unwrap().settings;
         let text = announcement(
-            &config(settings, Some("data/cumulo.sqlite".into())),
+            &config(settings, Storage::Sqlite("data/cumulo.sqlite".into())),
             "127.0.0.1:8888".parse().unwrap(),
         );
         for part in [
@@ -142,7 +142,8 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
-        let text = announcement(&config(Settings::default(), None), "[::]:80".parse().unwrap());
+        let text =
+            announcement(&config(Settings::default(), Storage::Memory), "[::]:80".parse().unwrap());
         assert!(text.contains("curl http://localhost:80/v1/"), "{text}");
         assert!(text.contains("in memory"), "{text}");
     }

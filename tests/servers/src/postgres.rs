@@ -142,7 +142,7 @@ impl Programs {
     fn make_data(&self, folder: &Path, port: u16, options: &Options) -> Result<()> {
         let data = folder.join("data");
         let mut initdb = self.command("initdb");
-        initdb.args(["--auth=trust", "--username=kinto", "--encoding=UTF8", "--no-locale"]);
+        initdb.args(["--auth=trust", "--username=kinto", "--encoding=UTF8", "--locale=C.UTF-8"]);
         if !options.fsync {
             initdb.arg("--no-sync");
         }

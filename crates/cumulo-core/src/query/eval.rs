@@ -97,9 +97,25 @@ impl Op {
 fn like(value: &Value, pattern: &str) -> bool {
     let text = match value {
         Value::String(text) => text.to_lowercase(),
-        other => other.to_string().to_lowercase(),
+        other => spaced(other).to_lowercase(),
     };
     glob(&text, &pattern.to_lowercase())
+}
+
+/// JSON text with a space after commas and colons, as PostgreSQL and Python write it.
+fn spaced(value: &Value) -> String {
+    match value {
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(spaced).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(map) => {
+            let pairs = map
+                .iter()
+                .map(|(name, value)| format!("{}: {}", Value::from(name.as_str()), spaced(value)));
+            format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+        }
+        scalar => scalar.to_string(),
+    }
 }
 
 /// Whether `pattern`, where `*` stands for any run of characters, matches all of `text`.

@@ -77,7 +77,8 @@ pub enum Op {
     /// Equals none of these.
     Exclude(Vec<Value>),
     /// Text that matches the pattern without regard to case; only `*` is special, for any run of
-    /// characters. Other values match by their JSON text; a missing one doesn't.
+    /// characters. Other values match by their JSON text, with a space after each comma and colon;
+    /// a missing one doesn't.
     Like(String),
     /// The field is there (or, if false, is not); null counts as there.
     Has(bool),

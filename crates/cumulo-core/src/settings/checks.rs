@@ -26,10 +26,13 @@ fn check_storage(settings: &Settings, source: &mut Source) {
         source.mistake("permission_backend", problem);
     }
     let has_url = !settings.storage_url.expose_secret().is_empty();
+    // The value is not repeated: it may hold a password.
     if storage == Engine::Sqlite && has_url && settings.sqlite_path().is_none() {
-        // The value is not repeated: it may hold a password.
         source
             .mistake("storage_url", "expected sqlite:///relative/path or sqlite:////absolute/path");
+    }
+    if storage == Engine::Postgresql && !settings.has_postgresql_url() {
+        source.mistake("storage_url", "expected postgresql://user:password@host:port/database");
     }
 }
 
@@ -71,6 +74,11 @@ fn check_security(settings: &Settings, source: &mut Source) {
 }
 
 impl Settings {
+    fn has_postgresql_url(&self) -> bool {
+        let url = self.storage_url.expose_secret().split_once("://");
+        url.is_some_and(|(scheme, _)| scheme.split('+').next() == Some("postgresql"))
+    }
+
     /// The SQLite file that `storage_url` names.
     pub fn sqlite_path(&self) -> Option<PathBuf> {
         let path = self.storage_url.expose_secret().strip_prefix("sqlite:///")?;

@@ -44,6 +44,7 @@ const NAMES: &[(&str, Elsewhere)] = &[
     ("permission_pool_size", Silent),
     ("permission_pool_timeout", Silent),
     ("permission_poolclass", Silent),
+    ("permission_strict_json", Silent),
     ("permission_url", Silent),
     ("profiler_dir", Silent),
     ("prometheus_*", Silent),
@@ -53,12 +54,8 @@ const NAMES: &[(&str, Elsewhere)] = &[
     ("settings_prefix", Silent),
     ("statsd_backend", Silent),
     ("statsd_prefix", Silent),
-    ("storage_max_backlog", Silent),
-    ("storage_max_overflow", Silent),
-    ("storage_pool_recycle", Silent),
-    ("storage_pool_size", Silent),
-    ("storage_pool_timeout", Silent),
     ("storage_poolclass", Silent),
+    ("storage_strict_json", Silent),
     ("tm.*", Silent),
 ];
 

@@ -83,14 +83,27 @@ settings! {
             heartbeat_timeout_seconds: u32 = 10,
         }
         "Storage" {
-            /// Where objects and permissions are: `memory` (gone when the process ends) or
-            /// `sqlite`. Also with the prefix `kinto.core.storage.`.
+            /// Where objects and permissions are: `memory` (gone when the process ends), `sqlite`
+            /// or `postgresql`. Also with the prefix `kinto.core.storage.`.
             storage_backend: Engine = Engine::Memory,
             /// The SQLite file: `sqlite:///relative/path` or `sqlite:////absolute/path`.
-            /// Nothing: `cumulo.sqlite` in the data folder.
+            /// Nothing: `cumulo.sqlite` in the data folder. Or the PostgreSQL database:
+            /// `postgresql://user:password@host:port/database?sslmode=verify-full`, with several
+            /// `host:port` separated by commas if there are standbys.
             storage_url: SecretString = SecretString::default(),
             /// The most objects that one request reads, whatever limit it asks for.
             storage_max_fetch_size: usize = 10_000 => 1..=1_000_000_000,
+            /// How many connections to PostgreSQL are kept.
+            storage_pool_size: usize = 25 => 1..=1000,
+            /// How many more connections may be open while there is much to do. -1: any number.
+            storage_max_overflow: i64 = 10 => -1..=1000,
+            /// How many requests may wait for a connection; more are refused with 503. -1: any
+            /// number.
+            storage_max_backlog: i64 = -1 => -1..=1_000_000,
+            /// How many seconds a request may wait for a connection; then it is refused with 503.
+            storage_pool_timeout: u32 = 30 => 1..=3600,
+            /// After how many seconds a connection is replaced by a new one. -1: never.
+            storage_pool_recycle: i64 = -1 => -1..=31_536_000,
             /// Permissions are kept with the objects: nothing, or the same as `storage_backend`.
             permission_backend: Option<Engine> = None,
             /// Where cached values are. There is only the memory of the process: `sqlite` is

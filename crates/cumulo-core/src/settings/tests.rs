@@ -213,8 +213,9 @@ fn backends_are_known_by_two_names() {
     assert_eq!(settings.storage_backend, Engine::Sqlite);
     assert_eq!(settings.sqlite_path().unwrap().to_str(), Some("/var/lib/my data.sqlite"));
     assert_eq!(
-        mistakes(&[("kinto.storage_backend", "kinto.core.storage.postgresql")]),
-        ["kinto.storage_backend: expected memory or sqlite, got 'kinto.core.storage.postgresql'"]
+        mistakes(&[("kinto.storage_backend", "kinto.core.storage.mongodb")]),
+        ["kinto.storage_backend: expected memory, sqlite or postgresql, got \
+             'kinto.core.storage.mongodb'"]
     );
     assert_eq!(mistakes(&[("cache_backend", "kinto.core.cache.redis")]).len(), 1);
 }

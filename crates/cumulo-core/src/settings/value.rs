@@ -207,6 +207,9 @@ choice! {
         Memory = "memory" | "kinto.core.storage.memory" | "kinto.core.permission.memory",
         /// One SQLite file.
         Sqlite = "sqlite" | "kinto.core.storage.sqlite" | "kinto.core.permission.sqlite",
+        /// A PostgreSQL database, which other copies and Kinto may use at the same time.
+        Postgresql = "postgresql" | "kinto.core.storage.postgresql"
+            | "kinto.core.permission.postgresql",
     }
 }
 

@@ -44,8 +44,6 @@ pub(super) enum Param {
     Jsons(Vec<String>),
     /// `timestamp` without time zone, in UTC
     Time(Timestamp),
-    /// `bigint`
-    Int(i64),
 }
 
 impl From<&str> for Param {
@@ -58,7 +56,6 @@ impl Param {
     /// The object identifier of its type, as in the catalog `pg_type`.
     pub(super) fn oid(&self) -> u32 {
         match self {
-            Self::Int(_) => 20,
             Self::Text(_) => 25,
             Self::Texts(_) => 1009,
             Self::Time(_) => 1114,
@@ -72,13 +69,12 @@ impl Param {
         match self {
             Self::Text(text) | Self::Json(text) => text.len(),
             Self::Texts(texts) | Self::Jsons(texts) => all(texts),
-            Self::Time(_) | Self::Int(_) => 8,
+            Self::Time(_) => 8,
         }
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
         match self {
-            Self::Int(number) => out.put_i64(*number),
             Self::Time(time) => out.put_i64(micros(*time)),
             Self::Text(text) => out.put_slice(text.as_bytes()),
             Self::Json(text) => write_json(text, out),

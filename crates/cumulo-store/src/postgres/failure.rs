@@ -66,16 +66,6 @@ impl Failure {
             _ => Remedy::None,
         }
     }
-
-    /// Whether a deadlock was broken by ending this transaction.
-    pub(super) fn is_conflict(&self) -> bool {
-        self.remedy() == Remedy::Again
-    }
-
-    /// Whether the session can't be used any more.
-    pub(super) fn ends_session(&self) -> bool {
-        self.remedy() == Remedy::Elsewhere
-    }
 }
 
 impl From<Failure> for Error {

@@ -167,7 +167,8 @@ impl Builder {
             }
             Op::Like(pattern) => {
                 let pattern = self.param(Param::Text(like(pattern)));
-                format!("{value} #>> '{{}}' ILIKE {pattern}")
+                // The text of null is null.
+                format!("coalesce({value} #>> '{{}}', ({value})::text) ILIKE {pattern}")
             }
             Op::Contains(items) => {
                 let items = self.json(&Value::from(items.as_slice()));

@@ -15,9 +15,13 @@ mod queries;
 mod timestamps;
 mod transactions;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
-use cumulo_store::{Durability, Memory, Options, Sqlite};
+use cumulo_servers as servers;
+use cumulo_store::{Durability, Memory, Options, Postgres, PostgresOptions, Sqlite};
 
 /// Expands to one test per case for the store that `$open` makes from a clock; what it returns
 /// beside the store lives as long as the test.
@@ -134,3 +138,18 @@ store_contract!(sqlite, |clock| {
     let store = Sqlite::open(&dir.path().join("cumulo.db"), options, clock).unwrap();
     (Arc::new(store), Box::new(dir))
 });
+
+store_contract!(postgres, |clock| {
+    let url = new_database();
+    let options = PostgresOptions { pool_size: 4, max_overflow: 0, ..PostgresOptions::default() };
+    (Arc::new(Postgres::open(&url, options, clock).unwrap()), Box::new(()))
+});
+
+/// A database with the tables and nothing in them.
+fn new_database() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let url = servers::Postgres::shared().create_database(&format!("contract{number}")).unwrap();
+    Postgres::migrate(&url, false).unwrap();
+    url
+}

@@ -83,7 +83,7 @@ fn plan() -> impl Strategy<Value = Plan> {
 fn take(tx: &mut dyn Transaction, step: &Step) -> Result<String> {
     let told = match step {
         Step::Put(list, id, at, acl) => {
-            let (id, data) = (id.to_string(), format!(r#"{{"at":{at:?}}}"#));
+            let (id, data) = (id.to_string(), serde_json::json!({"at": at}).to_string());
             format!("{:?}", tx.put(list, &id, at.map(Timestamp), &data, acl.as_ref()))
         }
         Step::SetAcl(list, id, acl) => format!("{:?}", tx.set_acl(list, &id.to_string(), acl)),
