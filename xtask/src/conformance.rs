@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use cumulo_servers::Options;
 use serde_json::Value;
 
 use crate::packages;
@@ -15,7 +16,7 @@ use crate::steps::Tally;
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The store of the server
-    #[arg(long, value_enum, default_value_t = Backend::Both)]
+    #[arg(long, value_enum, default_value_t = Backend::All)]
     backend: Backend,
     /// Only the tests whose id matches
     #[arg(long, value_name = "REGEX")]
@@ -32,20 +33,28 @@ pub(crate) struct Arguments {
 pub(crate) enum Backend {
     Memory,
     Sqlite,
-    Both,
+    Postgresql,
+    All,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Tally> {
-    let server = match &arguments.server {
-        Some(server) if server.contains("{ini}") => server.clone(),
-        Some(path) => command_line(&fs::canonicalize(path).context("no such server")?),
-        None => command_line(&project::release_build("cumulo")?),
+    let commands = match &arguments.server {
+        Some(server) if server.contains("{ini}") => {
+            Commands { start: server.clone(), migrate: None }
+        }
+        Some(path) => Commands::of(&fs::canonicalize(path).context("no such server")?),
+        None => Commands::of(&project::release_build("cumulo")?),
     };
     let mut tally = Tally::default();
-    for (backend, name) in [(Backend::Memory, "memory"), (Backend::Sqlite, "sqlite")] {
-        if arguments.backend == backend || arguments.backend == Backend::Both {
+    let backends = [
+        (Backend::Memory, "memory"),
+        (Backend::Sqlite, "sqlite"),
+        (Backend::Postgresql, "postgresql"),
+    ];
+    for (backend, name) in backends {
+        if arguments.backend == backend || arguments.backend == Backend::All {
             println!("conformance, {name}");
-            tally += run_suite(name, &server, arguments)?;
+            tally += run_suite(name, &commands, arguments)?;
         }
     }
     Ok(tally)
@@ -56,19 +65,43 @@ pub(crate) fn run_all(backend: Backend) -> Result<Tally> {
     run(&Arguments { backend, select: None, server: None, more: Vec::new() })
 }
 
-fn command_line(program: &Path) -> String {
-    format!("'{}' start --ini {{ini}} --port {{port}}", program.display())
+/// Command lines with placeholders.
+struct Commands {
+    start: String,
+    migrate: Option<String>,
 }
 
-fn run_suite(backend: &str, server: &str, arguments: &Arguments) -> Result<Tally> {
+impl Commands {
+    /// Those of our program.
+    fn of(program: &Path) -> Self {
+        let program = program.display();
+        Self {
+            start: format!("'{program}' start --ini {{ini}} --port {{port}}"),
+            migrate: Some(format!("'{program}' migrate --quiet --ini {{ini}}")),
+        }
+    }
+}
+
+fn run_suite(backend: &str, commands: &Commands, arguments: &Arguments) -> Result<Tally> {
     let folder = tempfile::tempdir()?;
     let report = folder.path().join("report.json");
     packages::need("python3", &["python3", "python3-venv"])?;
     let mut command = Command::new("python3");
     command.arg(project::root().join("tests/conformance/kinto_suite.py"));
-    command.args(["--server", server, "--backend", backend, "--json"]).arg(&report);
+    command.args(["--server", &commands.start, "--backend", backend, "--json"]).arg(&report);
     if let Some(regex) = &arguments.select {
         command.args(["--select", regex]);
+    }
+    // Each server of the suite gets a database of its own there.
+    let database = match backend {
+        "postgresql" => Some(cumulo_servers::Postgres::start(&Options::default())?),
+        _ => None,
+    };
+    if let Some(database) = &database {
+        command.args(["--backend-url", &database.url()]);
+        if let Some(migrate) = &commands.migrate {
+            command.args(["--migrate", migrate]);
+        }
     }
     let status = command.args(&arguments.more).status().context("cannot run python3")?;
     let Ok(text) = fs::read_to_string(&report) else {

@@ -30,6 +30,7 @@ pub(crate) fn run_everything() -> Tally {
     if built {
         steps.run("conformance, memory", || conformance::run_all(Backend::Memory));
         steps.run("conformance, sqlite", || conformance::run_all(Backend::Sqlite));
+        steps.run("conformance, postgresql", || conformance::run_all(Backend::Postgresql));
         steps.run("clients", || clients::run(&ServerArguments::default()));
         steps.run("example", || example::run(&ServerArguments::default()));
         steps.run("crash", || crash::run(&crash::Arguments::default()));
