@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cumulo_core::settings::{Engine, Loaded, Settings};
+use cumulo_core::settings::{CacheEngine, Engine, Loaded, Settings};
 use secrecy::ExposeSecret as _;
 
 use crate::{args, ini, secrets};
@@ -15,6 +15,7 @@ const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 8888;
 const DEFAULT_DATA: &str = "data";
 const SQLITE_FILE: &str = "cumulo.sqlite";
+const CACHE_FILE: &str = "cumulo.cache.sqlite";
 
 /// How the service is set up when nobody says anything: personal buckets for whoever has a name
 /// and a password, kept in one file.
@@ -67,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) port: u16,
     /// The file of the SQLite storage, if that is the storage; its folder exists.
     pub(crate) sqlite_file: Option<PathBuf>,
+    /// The file of the SQLite cache, if that is the cache; its folder exists.
+    pub(crate) cache_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -85,8 +88,9 @@ impl Config {
         let Loaded { mut settings, warnings } = Settings::load(&file.app, &env.0)?;
         settings.config_file = about;
         let sqlite_file = sqlite_file(&settings, &data, asked_data.is_some());
-        if let Some(folder) = sqlite_file.as_deref().and_then(Path::parent) {
-            create_folder(folder)?;
+        let cache_file = cache_file(&settings, sqlite_file.as_deref(), &data);
+        for file in sqlite_file.iter().chain(&cache_file) {
+            create_folder(file.parent().unwrap_or(Path::new("")))?;
         }
         let mut warnings = [file.warnings, warnings].concat();
         if asked_data.is_some() && sqlite_file.is_none() {
@@ -101,6 +105,7 @@ impl Config {
             host: args.host.clone().or(file.host).unwrap_or_else(|| DEFAULT_HOST.into()),
             port: args.port.or(file.port).unwrap_or(DEFAULT_PORT),
             sqlite_file,
+            cache_file,
         })
     }
 }
@@ -121,6 +126,16 @@ fn sqlite_file(settings: &Settings, data: &Path, data_is_asked_for: bool) -> Opt
         return Some(data.join(SQLITE_FILE));
     }
     settings.sqlite_path()
+}
+
+/// Without an address, the file is beside that of the storage.
+fn cache_file(settings: &Settings, storage: Option<&Path>, data: &Path) -> Option<PathBuf> {
+    if settings.cache_backend != CacheEngine::Sqlite {
+        return None;
+    }
+    let beside = storage.map(|file| file.with_extension("cache.sqlite"));
+    let path = settings.sqlite_cache_path().or(beside);
+    Some(path.unwrap_or_else(|| data.join(CACHE_FILE)))
 }
 
 /// Makes a folder that only its owner can enter; leaves one that exists as it is.

@@ -85,7 +85,10 @@ impl Storage {
         let mut settings = Vec::new();
         for kind in ["storage", "cache", "permission"] {
             settings.push((format!("kinto.{kind}_backend"), format!("kinto.core.{kind}.{name}")));
-            settings.extend(url.clone().map(|url| (format!("kinto.{kind}_url"), url)));
+            // A cache in SQLite has a file of its own.
+            if kind != "cache" || name != "sqlite" {
+                settings.extend(url.clone().map(|url| (format!("kinto.{kind}_url"), url)));
+            }
         }
         settings
     }

@@ -10,6 +10,7 @@ use crate::{
     api::{Api, Refused},
     call::Call,
     error::{ApiError, Errno, Result},
+    paging::{self, SingleUse},
     params::{
         batch::{Item, parse},
         headers::ContentType,
@@ -24,12 +25,12 @@ pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<R
     let body = call.json()?;
     let items = parse(body, api.settings.batch_max_requests)?;
     let mut responses = Vec::with_capacity(items.len());
-    let mut bytes = 0;
+    let (mut bytes, mut single_use) = (0, SingleUse::default());
     for item in items {
         let response = if bytes > api.settings.max_response_bytes {
             render(&item.path, false, refuse_large(api).into_reply())
         } else {
-            answer_item(api, &call.request, item, tx)?
+            answer_item(api, call, item, &mut single_use, tx)?
         };
         bytes += response.len();
         responses.push(response);
@@ -42,7 +43,25 @@ pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<R
         out.extend_from_slice(response);
     }
     out.extend_from_slice(b"]}");
-    Ok(Reply::raw_json(StatusCode::OK, out))
+    let mut reply = Reply::raw_json(StatusCode::OK, out);
+    reply.single_use = single_use;
+    Ok(reply)
+}
+
+/// The nonces of single-use tokens that the items bring.
+pub(crate) fn single_use(api: &Api, call: &Call) -> Vec<String> {
+    // Nearly always there are none, and the items need not be read twice.
+    let deletes = |item: &Value| item.get("method").is_some_and(|method| method == "DELETE");
+    let body = call.body.as_ref().unwrap_or(&Value::Null);
+    let items = body.get("requests").and_then(Value::as_array);
+    let deletes_one = items.is_some_and(|items| items.iter().any(deletes));
+    if !deletes_one && !body.get("defaults").is_some_and(deletes) {
+        return Vec::new();
+    }
+    let Ok(items) = parse(body, api.settings.batch_max_requests) else { return Vec::new() };
+    let deletions = items.iter().filter(|item| item.method == Method::DELETE);
+    let queries = deletions.filter_map(|item| Some(item.path.split_once('?')?.1));
+    queries.filter_map(paging::nonce).collect()
 }
 
 /// For the items after those whose answers are too large already. They are not carried out.
@@ -55,13 +74,14 @@ fn refuse_large(api: &Api) -> ApiError {
 /// Answers one item, and writes the answer as JSON.
 fn answer_item(
     api: &Api,
-    batch: &Request,
+    batch: &Call,
     item: Item,
+    single_use: &mut SingleUse,
     tx: &mut dyn Transaction,
 ) -> Result<Vec<u8>> {
-    let request = match build_request(api, &batch.headers, item) {
+    let request = match build_request(api, &batch.request.headers, item) {
         Ok(request) => request,
-        Err(error) => return Ok(render(&batch.path, false, error.into_reply())),
+        Err(error) => return Ok(render(&batch.request.path, false, error.into_reply())),
     };
     let is_head = request.method == Method::HEAD;
     let mut path = request.path.clone();
@@ -73,9 +93,16 @@ fn answer_item(
         result => result,
     };
     let reply = match call {
-        Ok(call) => api.finish_call(&call, api.dispatch_nested(&call, tx)?),
+        Ok(mut call) => {
+            // Without those that items before this one have used.
+            call.redeemed.clone_from(&batch.redeemed);
+            call.redeemed.retain(|nonce| !single_use.used.contains(nonce));
+            api.finish_call(&call, api.dispatch_nested(&call, tx)?)
+        }
         Err(refused) => refused.reply,
     };
+    single_use.issued.extend_from_slice(&reply.single_use.issued);
+    single_use.used.extend_from_slice(&reply.single_use.used);
     Ok(render(&path, is_head, reply))
 }
 
