@@ -6,17 +6,24 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use cumulo_servers::{Memcached, Options, Postgres, Redis};
 use serde_json::Value;
 
 use crate::packages;
 use crate::project;
 use crate::steps::Tally;
 
-#[derive(Args)]
+/// Ids of the tests that touch the cache.
+const TOUCHES_CACHE: &str = "(?i)paginat|token|heartbeat|flush|delete|cache";
+
+#[derive(Args, Default)]
 pub(crate) struct Arguments {
     /// The store of the server
     #[arg(long, value_enum, default_value_t = Backend::Both)]
     backend: Backend,
+    /// The cache of the server; a private one is started [default: that of the store]
+    #[arg(long, value_enum)]
+    cache: Option<Cache>,
     /// Only the tests whose id matches
     #[arg(long, value_name = "REGEX")]
     select: Option<String>,
@@ -28,11 +35,45 @@ pub(crate) struct Arguments {
     more: Vec<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Backend {
     Memory,
     Sqlite,
+    #[default]
     Both,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Cache {
+    Redis,
+    Memcached,
+    Postgresql,
+}
+
+/// A cache that stops when it goes out of scope.
+enum CacheServer {
+    Redis(Redis),
+    Memcached(Memcached),
+    Postgresql(Postgres),
+}
+
+impl CacheServer {
+    fn start(cache: Cache) -> Result<Self> {
+        Ok(match cache {
+            Cache::Redis => Self::Redis(Redis::start()?),
+            Cache::Memcached => Self::Memcached(Memcached::start()?),
+            Cache::Postgresql => Self::Postgresql(Postgres::start(&Options::default())?),
+        })
+    }
+
+    fn options(&self) -> [String; 4] {
+        let (name, url) = match self {
+            Self::Redis(server) => ("redis", server.url()),
+            Self::Memcached(server) => ("memcached", server.url()),
+            Self::Postgresql(server) => ("postgresql", server.url()),
+        };
+        ["--cache-backend".to_owned(), name.to_owned(), "--cache-url".to_owned(), url]
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Tally> {
@@ -53,7 +94,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Tally> {
 
 /// All tests on one store of the release build.
 pub(crate) fn run_all(backend: Backend) -> Result<Tally> {
-    run(&Arguments { backend, select: None, server: None, more: Vec::new() })
+    run(&Arguments { backend, ..Arguments::default() })
+}
+
+/// The tests that touch the cache, over this one.
+pub(crate) fn run_cache(cache: Cache) -> Result<Tally> {
+    run(&Arguments {
+        backend: Backend::Memory,
+        cache: Some(cache),
+        select: Some(TOUCHES_CACHE.to_owned()),
+        ..Arguments::default()
+    })
 }
 
 fn command_line(program: &Path) -> String {
@@ -67,6 +118,17 @@ fn run_suite(backend: &str, server: &str, arguments: &Arguments) -> Result<Tally
     let mut command = Command::new("python3");
     command.arg(project::root().join("tests/conformance/kinto_suite.py"));
     command.args(["--server", server, "--backend", backend, "--json"]).arg(&report);
+    let cache = arguments.cache.map(CacheServer::start).transpose()?;
+    if let Some(cache) = &cache {
+        command.args(cache.options());
+    }
+    // A cache in PostgreSQL needs its table.
+    if arguments.cache == Some(Cache::Postgresql) {
+        command.args([
+            "--migrate",
+            &server.replace(" start ", " migrate ").replace(" --port {port}", ""),
+        ]);
+    }
     if let Some(regex) = &arguments.select {
         command.args(["--select", regex]);
     }

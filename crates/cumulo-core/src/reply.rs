@@ -22,6 +22,8 @@ pub struct Reply {
     pub exposed: Option<Exposed>,
     /// What becomes of single-use tokens, once the transaction is committed.
     pub single_use: SingleUse,
+    /// Whether the cache is to be emptied, once the transaction is committed.
+    pub empties_cache: bool,
 }
 
 impl Reply {
@@ -34,6 +36,7 @@ impl Reply {
             errno: 0,
             exposed: None,
             single_use: SingleUse::default(),
+            empties_cache: false,
         }
     }
 

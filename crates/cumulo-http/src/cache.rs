@@ -5,7 +5,7 @@ use std::time::Duration;
 use cumulo_core::{
     api::Api,
     call::{Call, Endpoint},
-    paging::SingleUse,
+    reply::Reply,
 };
 use cumulo_kvs::{Error, Kvs, Result};
 use tokio::time::timeout;
@@ -33,12 +33,11 @@ pub(crate) async fn prepare(api: &Api, cache: &dyn Kvs, call: &mut Call) -> Resu
 }
 
 /// After the transaction: gives back the tokens that it did not use, and adds those it issued.
-pub(crate) async fn settle(
-    api: &Api,
-    cache: &dyn Kvs,
-    call: &Call,
-    single_use: &SingleUse,
-) -> Result<()> {
+pub(crate) async fn settle(api: &Api, cache: &dyn Kvs, call: &Call, reply: &Reply) -> Result<()> {
+    if reply.empties_cache {
+        return cache.flush().await;
+    }
+    let single_use = &reply.single_use;
     let unused = call.redeemed.iter().filter(|nonce| !single_use.used.contains(nonce));
     let seconds = api.settings.pagination_token_validity_seconds;
     let validity = Some(Duration::from_secs(seconds.into()));

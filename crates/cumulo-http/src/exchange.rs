@@ -93,7 +93,7 @@ async fn answer_call(service: &Service, mut call: Call) -> Reply {
         Ok(()) => run(service, Arc::clone(&call)).await,
         Err(failure) => return without_cache(service, &call, failure),
     };
-    match cache::settle(api, cache, &call, &reply.single_use).await {
+    match cache::settle(api, cache, &call, &reply).await {
         Ok(()) => reply,
         Err(failure) => without_cache(service, &call, failure),
     }

@@ -227,10 +227,10 @@ pub fn write_ini(file: &Path, port: u16, storage: &Storage, more: &[(&str, &str)
         ("multiauth.policies", "basicauth"),
     ]
     .into_iter()
-    .chain(more.iter().copied())
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .collect();
     settings.extend(storage.settings());
+    settings.extend(more.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
     let mut text =
         format!("[server:main]\nuse = egg:waitress#main\nhost = 127.0.0.1\nport = {port}\n");
     text += "\n[app:main]\n";

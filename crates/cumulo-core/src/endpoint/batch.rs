@@ -10,7 +10,7 @@ use crate::{
     api::{Api, Refused},
     call::Call,
     error::{ApiError, Errno, Result},
-    paging::{self, SingleUse},
+    paging,
     params::{
         batch::{Item, parse},
         headers::ContentType,
@@ -25,12 +25,13 @@ pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<R
     let body = call.json()?;
     let items = parse(body, api.settings.batch_max_requests)?;
     let mut responses = Vec::with_capacity(items.len());
-    let (mut bytes, mut single_use) = (0, SingleUse::default());
+    let mut bytes = 0;
+    let mut whole = Reply::empty(StatusCode::OK);
     for item in items {
         let response = if bytes > api.settings.max_response_bytes {
             render(&item.path, false, refuse_large(api).into_reply())
         } else {
-            answer_item(api, call, item, &mut single_use, tx)?
+            answer_item(api, call, item, &mut whole, tx)?
         };
         bytes += response.len();
         responses.push(response);
@@ -44,7 +45,8 @@ pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<R
     }
     out.extend_from_slice(b"]}");
     let mut reply = Reply::raw_json(StatusCode::OK, out);
-    reply.single_use = single_use;
+    reply.single_use = whole.single_use;
+    reply.empties_cache = whole.empties_cache;
     Ok(reply)
 }
 
@@ -71,12 +73,13 @@ fn refuse_large(api: &Api) -> ApiError {
     ApiError::new(Errno::RequestTooLarge).with_message(message)
 }
 
-/// Answers one item, and writes the answer as JSON.
+/// Answers one item, and writes the answer as JSON. What it means for the cache is added to the
+/// answer of the whole batch.
 fn answer_item(
     api: &Api,
     batch: &Call,
     item: Item,
-    single_use: &mut SingleUse,
+    whole: &mut Reply,
     tx: &mut dyn Transaction,
 ) -> Result<Vec<u8>> {
     let request = match build_request(api, &batch.request.headers, item) {
@@ -96,13 +99,14 @@ fn answer_item(
         Ok(mut call) => {
             // Without those that items before this one have used.
             call.redeemed.clone_from(&batch.redeemed);
-            call.redeemed.retain(|nonce| !single_use.used.contains(nonce));
+            call.redeemed.retain(|nonce| !whole.single_use.used.contains(nonce));
             api.finish_call(&call, api.dispatch_nested(&call, tx)?)
         }
         Err(refused) => refused.reply,
     };
-    single_use.issued.extend_from_slice(&reply.single_use.issued);
-    single_use.used.extend_from_slice(&reply.single_use.used);
+    whole.single_use.issued.extend_from_slice(&reply.single_use.issued);
+    whole.single_use.used.extend_from_slice(&reply.single_use.used);
+    whole.empties_cache |= reply.empties_cache;
     Ok(render(&path, is_head, reply))
 }
 
