@@ -166,6 +166,8 @@ def run_pytest(args, root, workdir, modules, select, quiet=False):
         "migrate": args.migrate and command(args.migrate),
         "backend": args.backend,
         "backend_url": args.backend_url,
+        "cache_backend": args.cache_backend,
+        "cache_url": args.cache_url,
         "prefix": args.setting_prefix,
         "start_timeout": args.start_timeout,
         "request_timeout": args.timeout,
@@ -346,6 +348,8 @@ def parse(argv):
     add("--migrate", metavar="CMD", help="command to run before each start of the server, with {ini}")
     add("--backend", choices=["memory", "sqlite", "postgresql"], default="memory", help="what the INI asks for (default: memory)")
     add("--backend-url", metavar="URL", help="sqlite: URL in the INI (default: sqlite:///{dir}/kinto.sqlite); postgresql: a database where the suite can CREATE DATABASE (default: postgresql://postgres:postgres@localhost:5432/postgres)")
+    add("--cache-backend", choices=["redis", "memcached", "postgresql"], help="what the INI asks for (default: like --backend)")
+    add("--cache-url", metavar="URL", help="its URL, or the hosts of memcached")
     add("--setting-prefix", metavar="TEXT", default="kinto.", help="prefix of the setting names in the INI (default: kinto.)")
     add("--select", metavar="REGEX", help="only the tests whose id matches")
     add("--tests", metavar="FILE", default=HERE / "blackbox.txt", help="list of test ids (default: blackbox.txt)")
@@ -369,6 +373,8 @@ def parse(argv):
     args = parser.parse_args(argv)
     if not (args.server or args.reference or args.list):
         parser.error("one of --server, --reference or --list is required")
+    if args.cache_backend and not args.cache_url:
+        parser.error("--cache-backend needs --cache-url")
     if args.reference:
         args.server = REFERENCE
     if args.backend == "sqlite":

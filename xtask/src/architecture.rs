@@ -25,21 +25,25 @@ fn is_free_of(name: &str, forbidden: &[&str]) {
 
 #[test]
 fn the_core_knows_no_runtime_no_server_and_no_database() {
-    let others = ["cumulo-store", "cumulo-http", "cumulo-plugins", "cumulo"];
+    let others = ["cumulo-store", "cumulo-kvs", "cumulo-http", "cumulo-plugins", "cumulo"];
     is_free_of("cumulo-core", &others);
     is_free_of("cumulo-core", &["tokio", "hyper", "hyper-util", "rusqlite", "configparser"]);
 }
 
 #[test]
-fn only_the_store_knows_sql() {
+fn only_the_store_and_the_cache_know_sql() {
     for name in ["cumulo", "cumulo-core", "cumulo-http", "cumulo-plugins"] {
-        is_free_of(name, &["rusqlite"]);
+        is_free_of(name, &["rusqlite", "tokio-postgres"]);
     }
 }
 
 #[test]
 fn arrows_point_one_way() {
-    is_free_of("cumulo-store", &["cumulo-http", "cumulo-plugins", "cumulo", "hyper"]);
+    is_free_of(
+        "cumulo-kvs",
+        &["cumulo-core", "cumulo-store", "cumulo-http", "cumulo-plugins", "cumulo", "hyper"],
+    );
+    is_free_of("cumulo-store", &["cumulo-kvs", "cumulo-http", "cumulo-plugins", "cumulo", "hyper"]);
     is_free_of("cumulo-http", &["cumulo-store", "cumulo-plugins", "cumulo"]);
-    is_free_of("cumulo-plugins", &["cumulo-store", "cumulo-http", "cumulo", "tokio"]);
+    is_free_of("cumulo-plugins", &["cumulo-kvs", "cumulo-store", "cumulo-http", "cumulo", "tokio"]);
 }

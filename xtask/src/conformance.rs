@@ -6,18 +6,24 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use cumulo_servers::Options;
+use cumulo_servers::{Memcached, Options, Postgres, Redis};
 use serde_json::Value;
 
 use crate::packages;
 use crate::project;
 use crate::steps::Tally;
 
-#[derive(Args)]
+/// Ids of the tests that touch the cache.
+const TOUCHES_CACHE: &str = "(?i)paginat|token|heartbeat|flush|delete|cache";
+
+#[derive(Args, Default)]
 pub(crate) struct Arguments {
     /// The store of the server
     #[arg(long, value_enum, default_value_t = Backend::All)]
     backend: Backend,
+    /// The cache of the server; a private one is started [default: that of the store]
+    #[arg(long, value_enum)]
+    cache: Option<Cache>,
     /// Only the tests whose id matches
     #[arg(long, value_name = "REGEX")]
     select: Option<String>,
@@ -29,12 +35,46 @@ pub(crate) struct Arguments {
     more: Vec<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Backend {
     Memory,
     Sqlite,
     Postgresql,
+    #[default]
     All,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Cache {
+    Redis,
+    Memcached,
+    Postgresql,
+}
+
+/// A cache that stops when it goes out of scope.
+enum CacheServer {
+    Redis(Redis),
+    Memcached(Memcached),
+    Postgresql(Postgres),
+}
+
+impl CacheServer {
+    fn start(cache: Cache) -> Result<Self> {
+        Ok(match cache {
+            Cache::Redis => Self::Redis(Redis::start()?),
+            Cache::Memcached => Self::Memcached(Memcached::start()?),
+            Cache::Postgresql => Self::Postgresql(Postgres::start(&Options::default())?),
+        })
+    }
+
+    fn options(&self) -> [String; 4] {
+        let (name, url) = match self {
+            Self::Redis(server) => ("redis", server.url()),
+            Self::Memcached(server) => ("memcached", server.url()),
+            Self::Postgresql(server) => ("postgresql", server.url()),
+        };
+        ["--cache-backend".to_owned(), name.to_owned(), "--cache-url".to_owned(), url]
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Tally> {
@@ -62,7 +102,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Tally> {
 
 /// All tests on one store of the release build.
 pub(crate) fn run_all(backend: Backend) -> Result<Tally> {
-    run(&Arguments { backend, select: None, server: None, more: Vec::new() })
+    run(&Arguments { backend, ..Arguments::default() })
+}
+
+/// The tests that touch the cache, over this one.
+pub(crate) fn run_cache(cache: Cache) -> Result<Tally> {
+    run(&Arguments {
+        backend: Backend::Memory,
+        cache: Some(cache),
+        select: Some(TOUCHES_CACHE.to_owned()),
+        ..Arguments::default()
+    })
 }
 
 /// Command lines with placeholders.
@@ -89,19 +139,24 @@ fn run_suite(backend: &str, commands: &Commands, arguments: &Arguments) -> Resul
     let mut command = Command::new("python3");
     command.arg(project::root().join("tests/conformance/kinto_suite.py"));
     command.args(["--server", &commands.start, "--backend", backend, "--json"]).arg(&report);
+    let cache = arguments.cache.map(CacheServer::start).transpose()?;
+    if let Some(cache) = &cache {
+        command.args(cache.options());
+    }
     if let Some(regex) = &arguments.select {
         command.args(["--select", regex]);
     }
     // Each server of the suite gets a database of its own there.
     let database = match backend {
-        "postgresql" => Some(cumulo_servers::Postgres::start(&Options::default())?),
+        "postgresql" => Some(Postgres::start(&Options::default())?),
         _ => None,
     };
     if let Some(database) = &database {
         command.args(["--backend-url", &database.url()]);
-        if let Some(migrate) = &commands.migrate {
-            command.args(["--migrate", migrate]);
-        }
+    }
+    let has_tables = database.is_some() || arguments.cache == Some(Cache::Postgresql);
+    if let Some(migrate) = commands.migrate.as_ref().filter(|_| has_tables) {
+        command.args(["--migrate", migrate]);
     }
     let status = command.args(&arguments.more).status().context("cannot run python3")?;
     let Ok(text) = fs::read_to_string(&report) else {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::conformance::{self, Backend};
+use crate::conformance::{self, Backend, Cache};
 use crate::project::{self, run, run_and_read};
 use crate::server::ServerArguments;
 use crate::steps::{Steps, Tally};
@@ -31,6 +31,8 @@ pub(crate) fn run_everything() -> Tally {
         steps.run("conformance, memory", || conformance::run_all(Backend::Memory));
         steps.run("conformance, sqlite", || conformance::run_all(Backend::Sqlite));
         steps.run("conformance, postgresql", || conformance::run_all(Backend::Postgresql));
+        steps.run("conformance, redis", || conformance::run_cache(Cache::Redis));
+        steps.run("conformance, memcached", || conformance::run_cache(Cache::Memcached));
         steps.run("clients", || clients::run(&ServerArguments::default()));
         steps.run("example", || example::run(&ServerArguments::default()));
         steps.run("crash", || crash::run(&crash::Arguments::default()));
@@ -47,6 +49,8 @@ fn install() -> Result<()> {
     packages::need("python3", &["python3", "python3-venv"])?;
     packages::need("node", &["nodejs"])?;
     packages::need("npm", &["npm"])?;
+    packages::need("redis-server", &["redis-server"])?;
+    packages::need("memcached", &["memcached"])?;
     packages::need("prlimit", &["util-linux"])
 }
 

@@ -1,6 +1,6 @@
 //! From a request to its answer.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::{
     cors::{self, Exposed},
     endpoint,
     error::{ApiError, Errno, Result},
-    paging::SingleUse,
+    paging,
     params::json,
     plugin::Plugin,
     reply::{Reply, ascii},
@@ -36,8 +36,6 @@ pub struct Api {
     pub configured: ConfiguredRights,
     /// Compiled JSON schemas.
     pub schemas: Schemas,
-    /// Pagination tokens of deletions.
-    pub tokens: SingleUse,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What `__version__` tells; `None` if there is no such file.
@@ -51,7 +49,7 @@ pub enum Step {
     /// Send this answer; it needs no storage.
     Done(Box<Reply>),
     /// Run [`Api::answer`] in a transaction.
-    Run(Arc<Call>),
+    Run(Box<Call>),
 }
 
 /// A request that leads nowhere, and its answer.
@@ -74,7 +72,6 @@ impl Api {
             authenticator: Authenticator::new(&settings),
             configured: ConfiguredRights::new(&settings),
             schemas: Schemas::default(),
-            tokens: SingleUse::default(),
             version: None,
             prefix: format!("v{major}"),
             settings,
@@ -112,7 +109,7 @@ impl Api {
         };
         let is_preflight = call.request.method == Method::OPTIONS;
         if !is_preflight || matches!(call.endpoint, Endpoint::Plugin(_)) {
-            return Step::Run(Arc::new(call));
+            return Step::Run(Box::new(call));
         }
         let methods = self.methods(&call.endpoint);
         let reply = cors::preflight(&self.settings, &call.request, &methods, call.exposed());
@@ -125,12 +122,22 @@ impl Api {
             Ok(endpoint) => {
                 let user = self.authenticator.authenticate(&request.headers);
                 let body = json::parse(&request.body, self.settings.max_json_depth);
-                Ok(Call { request, endpoint, user, body, redeemed: OnceLock::new() })
+                let (redeemed, cache_works) = (Vec::new(), true);
+                Ok(Call { request, endpoint, user, body, redeemed, cache_works })
             }
             Err(reply) => {
                 let reply = self.finish(&request.headers, Exposed::Common, reply);
                 Err(Box::new(Refused { request, reply }))
             }
+        }
+    }
+
+    /// The nonces of single-use tokens that a call brings, or the items of a batch.
+    pub fn single_use(&self, call: &Call) -> Vec<String> {
+        match (&call.endpoint, &call.request.method) {
+            (Endpoint::Batch, &Method::POST) => endpoint::batch::single_use(self, call),
+            (_, &Method::DELETE) => paging::nonce(&call.request.query).into_iter().collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -202,7 +209,7 @@ impl Api {
         self.require_method(call)?;
         match &call.endpoint {
             Endpoint::Hello => endpoint::hello::get(self, call, tx),
-            Endpoint::Heartbeat => endpoint::heartbeat::get(self, tx),
+            Endpoint::Heartbeat => endpoint::heartbeat::get(self, call, tx),
             Endpoint::LbHeartbeat => Ok(Reply::json(StatusCode::OK, &json!({}))),
             Endpoint::Version => Ok(endpoint::version::get(self)),
             Endpoint::Contribute => Ok(endpoint::contribute::get()),
@@ -225,7 +232,7 @@ impl Api {
     /// The answer to a call whose transaction failed for good.
     pub fn failed(&self, call: &Call, error: store::Error) -> Reply {
         if call.endpoint == Endpoint::Heartbeat {
-            return self.finish_call(call, endpoint::heartbeat::reply(false));
+            return self.finish_call(call, endpoint::heartbeat::reply(call, false));
         }
         let mut error = ApiError::from(error);
         if error.errno == Errno::Undefined {

@@ -1,7 +1,5 @@
 //! A request that has been read: where it leads, who sends it, what its body says.
 
-use std::sync::OnceLock;
-
 use http::Method;
 use serde_json::Value;
 
@@ -49,9 +47,11 @@ pub struct Call {
     pub user: Option<String>,
     /// The parsed body, or what is wrong with it; an empty body is an empty object.
     pub body: std::result::Result<Value, Invalid>,
-    /// Whether the request's single-use token was good: a transaction that is tried again does not
-    /// use it twice.
-    pub redeemed: OnceLock<bool>,
+    /// The nonces of [`Api::single_use`](crate::api::Api::single_use) that were good. The caller
+    /// has taken them out of the cache.
+    pub redeemed: Vec<String>,
+    /// Whether the cache works; the caller knows, if [`Endpoint::Heartbeat`] is asked.
+    pub cache_works: bool,
 }
 
 impl Call {

@@ -1,16 +1,15 @@
 //! Pagination tokens: where the next page starts.
 
-use std::{collections::HashMap, sync::Mutex};
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
     error::{ApiError, Invalid, Location, Result},
-    object::{Row, Timestamp},
+    object::Row,
     params::querystring::ListParams,
     query::{Field, Filter, Op, key},
+    request::parse_query,
 };
 
 /// What a token says.
@@ -43,7 +42,7 @@ impl Token {
                 last_object.insert(name.clone(), value);
             }
         }
-        Self { last_object, offset, nonce: format!("pagination-token-{}", Uuid::new_v4()) }
+        Self { last_object, offset, nonce: format!("{NONCE}{}", Uuid::new_v4()) }
     }
 
     /// The text for the URL.
@@ -108,32 +107,25 @@ impl Token {
     }
 }
 
-/// Tokens that may be used once: those of deletions.
+/// What a request does to the tokens that may be used once: those of deletions.
 ///
-/// They live in the memory of this process; after a restart a client starts over.
-#[derive(Debug, Default)]
+/// They are kept in the cache, which the core does not know: the caller takes what a request
+/// brings out of it and says so in [`Call::redeemed`](crate::call::Call::redeemed); after the
+/// commit it puts back what was not used, and adds what was issued.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SingleUse {
-    expiries: Mutex<HashMap<String, Timestamp>>,
+    /// The nonces of new tokens.
+    pub issued: Vec<String>,
+    /// The nonces of tokens that are used up.
+    pub used: Vec<String>,
 }
 
-impl SingleUse {
-    /// How many unused tokens are remembered at the most.
-    const CAPACITY: usize = 10_000;
+/// Begins the nonces of all tokens, so that a request can ask the cache for nothing else.
+const NONCE: &str = "pagination-token-";
 
-    /// Remembers a token until `expiry`.
-    pub fn issue(&self, nonce: &str, now: Timestamp, expiry: Timestamp) {
-        let mut expiries = self.expiries.lock().expect("no panic while tokens are issued");
-        if expiries.len() >= Self::CAPACITY {
-            expiries.retain(|_, expiry| *expiry > now);
-        }
-        if expiries.len() < Self::CAPACITY {
-            expiries.insert(nonce.to_owned(), expiry);
-        }
-    }
-
-    /// Uses a token up. Whether it was good.
-    pub fn redeem(&self, nonce: &str, now: Timestamp) -> bool {
-        let mut expiries = self.expiries.lock().expect("no panic while tokens are issued");
-        expiries.remove(nonce).is_some_and(|expiry| expiry > now)
-    }
+/// The nonce of the token that a deletion with this query string brings.
+pub(crate) fn nonce(query: &str) -> Option<String> {
+    let pairs = parse_query(query)?;
+    let (_, text) = pairs.into_iter().find(|(name, _)| name == "_token")?;
+    Some(Token::read(&text)?.nonce).filter(|nonce| nonce.starts_with(NONCE))
 }

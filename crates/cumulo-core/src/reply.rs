@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::{cors::Exposed, object::Timestamp};
+use crate::{cors::Exposed, object::Timestamp, paging::SingleUse};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -20,6 +20,10 @@ pub struct Reply {
     pub errno: u16,
     /// Which headers scripts may read, if the request's path does not tell.
     pub exposed: Option<Exposed>,
+    /// What becomes of single-use tokens, once the transaction is committed.
+    pub single_use: SingleUse,
+    /// Whether the cache is to be emptied, once the transaction is committed.
+    pub empties_cache: bool,
 }
 
 impl Reply {
@@ -31,6 +35,8 @@ impl Reply {
             body: Vec::new(),
             errno: 0,
             exposed: None,
+            single_use: SingleUse::default(),
+            empties_cache: false,
         }
     }
 

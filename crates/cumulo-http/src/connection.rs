@@ -3,6 +3,7 @@
 use std::{future::Future, io, sync::Arc, time::Duration};
 
 use cumulo_core::{api::Api, store::Store};
+use cumulo_kvs::Kvs;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -22,14 +23,16 @@ pub struct Service {
     pub api: Arc<Api>,
     /// Where objects are kept.
     pub store: Arc<dyn Store>,
+    /// Where short-lived values are kept, such as single-use tokens.
+    pub cache: Arc<dyn Kvs>,
     pub(crate) bodies: BodyReader,
 }
 
 impl Service {
     /// A service with the limits of the API's settings.
-    pub fn new(api: Arc<Api>, store: Arc<dyn Store>) -> Self {
+    pub fn new(api: Arc<Api>, store: Arc<dyn Store>, cache: Arc<dyn Kvs>) -> Self {
         let bodies = BodyReader::new(&api.settings);
-        Self { api, store, bodies }
+        Self { api, store, cache, bodies }
     }
 }
 

@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
-use crate::{connection::Service, refusal};
+use crate::{cache, connection::Service, refusal};
 
 /// Answers a request. There is always an answer: a panic becomes a 500.
 pub(crate) async fn answer(
@@ -74,7 +74,7 @@ async fn exchange(
     };
     match service.api.begin(Request { method, path, query, headers, body: body.bytes }) {
         Step::Done(reply) => *reply,
-        Step::Run(call) => run(service, call).await,
+        Step::Run(call) => answer_call(service, *call).await,
     }
 }
 
@@ -82,6 +82,26 @@ async fn exchange(
 fn head_size(uri: &Uri, headers: &HeaderMap) -> usize {
     let target = uri.path().len() + uri.query().map_or(0, str::len);
     target + headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
+}
+
+/// Answers a call, with what it needs of the cache. Without the cache only such calls fail.
+async fn answer_call(service: &Service, mut call: Call) -> Reply {
+    let (api, cache) = (&*service.api, &*service.cache);
+    let prepared = cache::prepare(api, cache, &mut call).await;
+    let call = Arc::new(call);
+    let reply = match prepared {
+        Ok(()) => run(service, Arc::clone(&call)).await,
+        Err(failure) => return without_cache(service, &call, failure),
+    };
+    match cache::settle(api, cache, &call, &reply).await {
+        Ok(()) => reply,
+        Err(failure) => without_cache(service, &call, failure),
+    }
+}
+
+fn without_cache(service: &Service, call: &Call, failure: cumulo_kvs::Error) -> Reply {
+    cache::log(&failure);
+    service.api.failed(call, store::Error::Unavailable(Box::new(failure)))
 }
 
 /// Answers a call in a transaction; in a writing one as soon as it turns out to need that.

@@ -7,9 +7,11 @@
 //! - `connection`: accepting, timeouts, draining
 //! - `exchange`: one request and its response
 //! - `body`: reading a request's body within bounds
+//! - `cache`: what is asked of the cache before a call, and told after it
 //! - `refusal`: what is said to what is not HTTP
 
 mod body;
+mod cache;
 mod connection;
 mod exchange;
 mod refusal;

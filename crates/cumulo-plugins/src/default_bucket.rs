@@ -95,7 +95,8 @@ fn real_call(api: &Api, call: &Call, bucket: &str, subpath: &str) -> Result<Call
     let target = Target::parse(&format!("/buckets/{bucket}{subpath}"));
     let target = target.ok_or_else(ApiError::url_not_found)?;
     let endpoint = Endpoint::Resource(target);
-    Ok(Call { request, endpoint, user: call.user.clone(), body, redeemed: call.redeemed.clone() })
+    let (user, redeemed) = (call.user.clone(), call.redeemed.clone());
+    Ok(Call { request, endpoint, user, body, redeemed, cache_works: call.cache_works })
 }
 
 /// A bucket that is written under its alias may call itself by it.

@@ -1,4 +1,4 @@
-//! `POST /__flush__` empties the whole store. It is open to everybody: for tests only.
+//! `POST /__flush__` empties the whole store and the cache. It is open to everybody: for tests only.
 
 use cumulo_core::{
     api::Api,
@@ -40,7 +40,9 @@ impl Plugin for Flush {
             }
             Method::POST => {
                 tx.flush()?;
-                Ok(Reply::json(StatusCode::ACCEPTED, &json!({})))
+                let mut reply = Reply::json(StatusCode::ACCEPTED, &json!({}));
+                reply.empties_cache = true;
+                Ok(reply)
             }
             _ => Err(ApiError::method_not_allowed(METHODS)),
         }

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Init(Init),
     /// Bring the storage to the schema of this version
     Migrate(Migrate),
+    /// Empty the cache
+    FlushCache(FlushCache),
     /// Print the version
     Version(Common),
     /// Print the reference of all settings, in Markdown
@@ -81,8 +83,8 @@ pub(crate) struct Init {
     #[arg(long, value_enum, default_value_t = Backend::Sqlite)]
     pub(crate) backend: Backend,
     /// Where cached values are stored
-    #[arg(long, value_enum, default_value_t = Backend::Memory)]
-    pub(crate) cache_backend: Backend,
+    #[arg(long, value_enum, default_value_t = CacheBackend::Memory)]
+    pub(crate) cache_backend: CacheBackend,
     /// Address to listen on
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) host: String,
@@ -99,6 +101,14 @@ pub(crate) struct Migrate {
     pub(crate) dry_run: bool,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct FlushCache {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
+    pub(crate) data: Option<PathBuf>,
+}
+
 /// An engine that can be chosen in `init`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Backend {
@@ -113,6 +123,33 @@ impl Backend {
         match self {
             Self::Memory => "memory",
             Self::Sqlite => "sqlite",
+        }
+    }
+}
+
+/// An engine of the cache that can be chosen in `init`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CacheBackend {
+    /// In the memory of the process
+    Memory,
+    /// One SQLite file
+    Sqlite,
+    /// A table in PostgreSQL
+    Postgresql,
+    /// Redis
+    Redis,
+    /// memcached
+    Memcached,
+}
+
+impl CacheBackend {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Sqlite => "sqlite",
+            Self::Postgresql => "postgresql",
+            Self::Redis => "redis",
+            Self::Memcached => "memcached",
         }
     }
 }
@@ -156,5 +193,9 @@ mod tests {
         };
         assert!(migrate.dry_run && migrate.common.debug);
         assert!(matches!(parse("cumulo version"), Command::Version(_)));
+        let Command::FlushCache(flush) = parse("cumulo flush-cache --ini a.ini -q") else {
+            panic!()
+        };
+        assert!(flush.common.quiet);
     }
 }

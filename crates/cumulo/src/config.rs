@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cumulo_core::settings::{Engine, Loaded, Settings};
+use cumulo_core::settings::{CacheEngine, Engine, Loaded, Settings};
 use secrecy::SecretString;
 
 use crate::{args, ini, secrets};
@@ -15,6 +15,7 @@ const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 8888;
 const DEFAULT_DATA: &str = "data";
 const SQLITE_FILE: &str = "cumulo.sqlite";
+const CACHE_FILE: &str = "cumulo.cache.sqlite";
 
 /// How the service is set up when nobody says anything: personal buckets for whoever has a name
 /// and a password, kept in one file.
@@ -66,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) storage: Storage,
+    /// The file of the SQLite cache, if that is the cache; its folder exists.
+    pub(crate) cache_file: Option<PathBuf>,
 }
 
 /// Where objects are kept.
@@ -117,8 +120,9 @@ impl Config {
         let Loaded { mut settings, warnings } = Settings::load(&file.app, &env.0)?;
         settings.config_file = about;
         let storage = Storage::of(&settings, &data, asked_data.is_some());
-        if let Some(folder) = storage.file().and_then(Path::parent) {
-            create_folder(folder)?;
+        let cache_file = cache_file(&settings, storage.file(), &data);
+        for file in storage.file().into_iter().chain(cache_file.as_deref()) {
+            create_folder(file.parent().unwrap_or(Path::new("")))?;
         }
         let mut warnings = [file.warnings, warnings].concat();
         if asked_data.is_some() && storage.file().is_none() {
@@ -133,6 +137,7 @@ impl Config {
             host: args.host.clone().or(file.host).unwrap_or_else(|| DEFAULT_HOST.into()),
             port: args.port.or(file.port).unwrap_or(DEFAULT_PORT),
             storage,
+            cache_file,
         })
     }
 }
@@ -143,6 +148,16 @@ fn unconfigured(data: &Path) -> anyhow::Result<ini::IniFile> {
     let pairs = UNCONFIGURED.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
     let app = pairs.chain(secrets::of_folder(data)?).collect();
     Ok(ini::IniFile { app, ..ini::IniFile::default() })
+}
+
+/// Without an address, the file is beside that of the storage.
+fn cache_file(settings: &Settings, storage: Option<&Path>, data: &Path) -> Option<PathBuf> {
+    if settings.cache_backend != CacheEngine::Sqlite {
+        return None;
+    }
+    let beside = storage.map(|file| file.with_extension("cache.sqlite"));
+    let path = settings.sqlite_cache_path().or(beside);
+    Some(path.unwrap_or_else(|| data.join(CACHE_FILE)))
 }
 
 /// Makes a folder that only its owner can enter; leaves one that exists as it is.

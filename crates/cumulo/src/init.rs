@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use crate::{
-    args::{self, Backend},
+    args::{self, Backend, CacheBackend},
     config::Env,
     say, secrets,
 };
@@ -37,12 +37,22 @@ fn render(args: &args::Init) -> anyhow::Result<String> {
         Backend::Memory => "",
         Backend::Sqlite => "sqlite:///%(here)s/cumulo.sqlite",
     };
+    let cache_address = match args.cache_backend {
+        CacheBackend::Memory => "# kinto.cache_max_size_bytes = 524288",
+        CacheBackend::Sqlite => "kinto.cache_url = sqlite:///%(here)s/cumulo.cache.sqlite",
+        CacheBackend::Postgresql => {
+            "kinto.cache_url = postgresql://postgres:postgres@localhost:5432/postgres"
+        }
+        CacheBackend::Redis => "kinto.cache_url = redis://localhost:6379/0",
+        CacheBackend::Memcached => "kinto.cache_hosts = 127.0.0.1:11211",
+    };
     let mut text = TEMPLATE
         .replace("{version}", env!("CARGO_PKG_VERSION"))
         .replace("{host}", &args.host.replace('%', "%%"))
         .replace("{storage_backend}", args.backend.as_str())
         .replace("{storage_url}", storage_url)
-        .replace("{cache_backend}", args.cache_backend.as_str());
+        .replace("{cache_backend}", args.cache_backend.as_str())
+        .replace("{cache_address}", cache_address);
     for name in secrets::NAMES {
         text = text.replace(&format!("{{{name}}}"), &secrets::fresh()?);
     }
@@ -77,7 +87,8 @@ mod tests {
         let common =
             args::Common { ini: Some(path.into()), quiet: true, ..args::Common::default() };
         let host = "0.0.0.0".to_owned();
-        run(&args::Init { common, backend, cache_backend: Backend::Memory, host }, &Env::default())
+        let cache_backend = CacheBackend::Memory;
+        run(&args::Init { common, backend, cache_backend, host }, &Env::default())
     }
 
     fn load(path: &Path) -> Config {
@@ -96,6 +107,23 @@ mod tests {
         assert_eq!(config.settings.storage_backend, Engine::Sqlite);
         assert!(config.storage.file().unwrap().ends_with("new/folder/cumulo.sqlite"));
         assert_eq!(config.settings.includes, ["default_bucket"]);
+    }
+
+    #[test]
+    fn every_cache_can_be_chosen() {
+        use clap::ValueEnum as _;
+        for cache_backend in CacheBackend::value_variants().iter().copied() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("my.ini");
+            let common =
+                args::Common { ini: Some(path.clone()), quiet: true, ..args::Common::default() };
+            let host = "127.0.0.1".to_owned();
+            let args = args::Init { common, backend: Backend::Memory, cache_backend, host };
+            run(&args, &Env::default()).unwrap();
+            let config = load(&path);
+            assert_eq!(config.warnings, Vec::<String>::new());
+            assert_eq!(config.settings.cache_backend.as_str(), cache_backend.as_str());
+        }
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //!
 //! - [`args`]: the command line; [`ini`]: the settings file
 //! - [`config`]: what comes of both, of the environment and of no configuration at all
-//! - [`start`], [`init`], [`migrate`]: the commands; [`wiring`]: the only place that names concrete
+//! - [`start`], [`init`], [`migrate`], [`flush_cache`]: the commands; [`wiring`]: the only place that names concrete
 //!   stores and plugins
 
 mod args;
 mod config;
+mod flush_cache;
 mod ini;
 mod init;
 mod logging;
@@ -48,6 +49,7 @@ fn run(command: Command, env: &Env) -> anyhow::Result<()> {
         Command::Start(args) => start::run(&args, env),
         Command::Init(args) => init::run(&args, env),
         Command::Migrate(args) => migrate::run(&args, env),
+        Command::FlushCache(args) => flush_cache::run(&args, env),
         Command::Version(_) => say(env!("CARGO_PKG_VERSION")),
         Command::Settings => say(cumulo_core::settings::reference().trim_end()),
     }

@@ -1,5 +1,6 @@
 //! `cumulo migrate`: brings the storage to the schema of this version.
 
+use cumulo_core::settings::CacheEngine;
 use cumulo_store::PostgresMigration;
 use secrecy::SecretString;
 
@@ -36,7 +37,27 @@ pub(crate) fn run(args: &args::Migrate, env: &Env) -> anyhow::Result<()> {
             }
         }
     };
-    if args.common.quiet { Ok(()) } else { say(&done) }
+    let cache = migrate_cache(&config, args.dry_run)?;
+    if args.common.quiet {
+        return Ok(());
+    }
+    say(&done)?;
+    cache.map_or(Ok(()), say)
+}
+
+/// Creates the table of the cache in PostgreSQL; what was done, if the cache is there.
+fn migrate_cache(config: &Config, dry_run: bool) -> anyhow::Result<Option<&'static str>> {
+    if config.settings.cache_backend != CacheEngine::Postgresql {
+        return Ok(None);
+    }
+    if dry_run {
+        return Ok(Some("The table of the cache would be created if it is missing."));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(Some(match runtime.block_on(wiring::migrate_cache(config))? {
+        true => "The table of the cache was created.",
+        false => "The table of the cache is there already.",
+    }))
 }
 
 /// Brings a database to the schema of this version, or tells what that would do.

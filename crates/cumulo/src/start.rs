@@ -22,9 +22,9 @@ pub(crate) fn run(args: &args::Start, env: &Env) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let listener = listen(&config.host, config.port)?;
-    let service = wiring::service(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        let service = wiring::service(&config)?;
         // Before anybody is told that we listen: from here on a signal stops us in good order.
         let stop = stop_signal()?;
         if !args.common.quiet {
@@ -104,7 +104,8 @@ mod tests {
     use super::*;
 
     fn config(settings: Settings, storage: Storage) -> Config {
-        Config { settings, warnings: vec![], host: String::new(), port: 0, storage }
+        let (warnings, host) = (vec![], String::new());
+        Config { settings, warnings, host, port: 0, storage, cache_file: None }
     }
 
     #[test]

@@ -6,10 +6,11 @@ use anyhow::Context as _;
 use cumulo_core::{
     api::Api,
     clock::{Clock, SystemClock},
-    settings::{Settings, SqliteDurability},
+    settings::{CacheEngine, Settings, SqliteDurability},
     store::Store,
 };
 use cumulo_http::Service;
+use cumulo_kvs::Kvs;
 use cumulo_store::{
     Durability, Memory, Migration, Options, Postgres, PostgresMigration, PostgresOptions, Sqlite,
 };
@@ -21,11 +22,12 @@ use crate::config::{Config, Storage};
 pub(crate) fn service(config: &Config) -> anyhow::Result<Arc<Service>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let store = open(config, &clock)?;
+    let cache = cache(config)?;
     let plugins = cumulo_plugins::enabled(&config.settings);
     let settings = Arc::new(config.settings.clone());
     let mut api = Api::new(Arc::clone(&settings), plugins, clock);
     api.version = std::fs::read(&settings.version_json_path).ok();
-    Ok(Arc::new(Service::new(Arc::new(api), store)))
+    Ok(Arc::new(Service::new(Arc::new(api), store, cache)))
 }
 
 /// Serves requests until `shutdown` is done and those under way are answered; then closes the
@@ -62,6 +64,41 @@ fn postgres_options(settings: &Settings) -> PostgresOptions {
         pool_recycle: seconds(settings.storage_pool_recycle),
         ..PostgresOptions::default()
     }
+}
+
+/// The cache; one that runs elsewhere is connected to when it is used.
+pub(crate) fn cache(config: &Config) -> anyhow::Result<Arc<dyn Kvs>> {
+    let settings = &config.settings;
+    let (url, options) = (settings.cache_url.expose_secret(), cache_options(config));
+    Ok(match settings.cache_backend {
+        CacheEngine::Memory => {
+            Arc::new(cumulo_kvs::Memory::new(settings.cache_max_size_bytes, options)?)
+        }
+        CacheEngine::Sqlite => {
+            let file = config.cache_file.as_deref().context("the cache has no file")?;
+            Arc::new(cumulo_kvs::Sqlite::open(file, options)?)
+        }
+        CacheEngine::Postgresql => Arc::new(cumulo_kvs::Postgresql::new(url, options)?),
+        CacheEngine::Redis => Arc::new(cumulo_kvs::Redis::new(url, options)?),
+        CacheEngine::Memcached => {
+            Arc::new(cumulo_kvs::Memcached::new(settings.memcached_hosts(), options)?)
+        }
+    })
+}
+
+fn cache_options(config: &Config) -> cumulo_kvs::Options {
+    cumulo_kvs::Options {
+        prefix: config.settings.cache_prefix.clone(),
+        pool_size: config.settings.cache_pool_size,
+        ..cumulo_kvs::Options::default()
+    }
+}
+
+/// Creates the table of the cache in PostgreSQL. Whether it was missing.
+pub(crate) async fn migrate_cache(config: &Config) -> anyhow::Result<bool> {
+    let url = config.settings.cache_url.expose_secret();
+    let cache = cumulo_kvs::Postgresql::new(url, cache_options(config))?;
+    Ok(cache.migrate().await?)
 }
 
 fn sqlite_options(config: &Config) -> Options {

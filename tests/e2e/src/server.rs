@@ -85,7 +85,10 @@ impl Storage {
         let mut settings = Vec::new();
         for kind in ["storage", "cache", "permission"] {
             settings.push((format!("kinto.{kind}_backend"), format!("kinto.core.{kind}.{name}")));
-            settings.extend(url.clone().map(|url| (format!("kinto.{kind}_url"), url)));
+            // A cache in SQLite has a file of its own.
+            if kind != "cache" || name != "sqlite" {
+                settings.extend(url.clone().map(|url| (format!("kinto.{kind}_url"), url)));
+            }
         }
         settings
     }
@@ -224,10 +227,10 @@ pub fn write_ini(file: &Path, port: u16, storage: &Storage, more: &[(&str, &str)
         ("multiauth.policies", "basicauth"),
     ]
     .into_iter()
-    .chain(more.iter().copied())
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .collect();
     settings.extend(storage.settings());
+    settings.extend(more.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
     let mut text =
         format!("[server:main]\nuse = egg:waitress#main\nhost = 127.0.0.1\nport = {port}\n");
     text += "\n[app:main]\n";

@@ -1,11 +1,16 @@
 //! The whole protocol in one process, without sockets: settings, plugins, core and a store.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cumulo_core::{
     api::{Api, Step},
+    call::Call,
     clock::{Clock, SystemClock},
+    reply::Reply,
     request::Request,
     settings::Settings,
     store::{self, Access, Store},
@@ -18,6 +23,8 @@ use serde_json::Value;
 pub struct App {
     api: Arc<Api>,
     store: Arc<dyn Store>,
+    /// Single-use tokens, in place of a cache.
+    tokens: Mutex<HashSet<String>>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -49,6 +56,7 @@ impl App {
         Self {
             api: Arc::new(Api::new(Arc::new(settings), plugins, Arc::clone(&clock))),
             store: Arc::new(Memory::new(clock)),
+            tokens: Mutex::default(),
             runtime: tokio::runtime::Builder::new_current_thread().build().expect("a runtime"),
         }
     }
@@ -73,21 +81,29 @@ impl App {
     fn answer(&self, request: Request) -> Response {
         let reply = match self.api.begin(request) {
             Step::Done(reply) => *reply,
-            Step::Run(call) => {
-                let mut access = Access::Read;
-                loop {
-                    let (api, inner) = (Arc::clone(&self.api), Arc::clone(&call));
-                    let work = self.store.transact(access, move |tx| api.answer(&inner, tx));
-                    match self.runtime.block_on(work) {
-                        Ok(reply) => break reply,
-                        Err(store::Error::ReadOnly) => access = Access::Write,
-                        Err(error) => break self.api.failed(&call, error),
-                    }
-                }
-            }
+            Step::Run(call) => self.run(*call),
         };
         let json = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
         Response { status: reply.status.as_u16(), headers: reply.headers, json }
+    }
+
+    fn run(&self, mut call: Call) -> Reply {
+        let mut tokens = self.tokens.lock().expect("no test panics while it asks");
+        call.redeemed = self.api.single_use(&call);
+        call.redeemed.retain(|nonce| tokens.remove(nonce));
+        let (call, mut access) = (Arc::new(call), Access::Read);
+        let reply = loop {
+            let (api, inner) = (Arc::clone(&self.api), Arc::clone(&call));
+            let work = self.store.transact(access, move |tx| api.answer(&inner, tx));
+            match self.runtime.block_on(work) {
+                Ok(reply) => break reply,
+                Err(store::Error::ReadOnly) => access = Access::Write,
+                Err(error) => break self.api.failed(&call, error),
+            }
+        };
+        let unused = call.redeemed.iter().filter(|nonce| !reply.single_use.used.contains(nonce));
+        tokens.extend(unused.chain(&reply.single_use.issued).cloned());
+        reply
     }
 }
 

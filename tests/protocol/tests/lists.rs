@@ -89,6 +89,52 @@ fn paged_deletions_reach_the_end_in_any_order() {
 }
 
 #[test]
+fn a_refused_deletion_does_not_use_its_token() {
+    let app = App::default();
+    let alice = numbered(&app, 4);
+    let first = alice.delete(&format!("{RECORDS}?_limit=2")).is(200);
+    let page = next(&first).unwrap();
+    alice.header("if-match", "\"1\"").delete(&page).expect(412);
+    app.user("bob").delete(&page).expect(403);
+    alice.delete(&page).expect(200);
+    alice.delete(&page).expect(400);
+}
+
+#[test]
+fn a_token_works_once_in_a_batch() {
+    let app = App::default();
+    let alice = numbered(&app, 6);
+    let first = alice.delete(&format!("{RECORDS}?_limit=2")).is(200);
+    let page = next(&first).unwrap();
+    let post = |paths: &[&str]| {
+        let requests: Vec<_> =
+            paths.iter().map(|path| json!({"method": "DELETE", "path": path})).collect();
+        let response = alice.post("/batch", &json!({"requests": requests})).is(200);
+        let items = response.json["responses"].as_array().unwrap().clone();
+        items.iter().map(|item| item["status"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(post(&[&page, &page]), [200, 400]);
+    assert_eq!(post(&[&page]), [400]);
+    let again = alice.delete(&format!("{RECORDS}?_limit=1")).is(200);
+    let page = next(&again).unwrap();
+    let response = alice
+        .post("/batch", &json!({"defaults": {"method": "DELETE"}, "requests": [{"path": page}]}));
+    assert_eq!(response.is(200).json["responses"][0]["status"], 200);
+    assert_eq!(alice.get(RECORDS).ids(), [""; 0]);
+}
+
+#[test]
+fn a_token_asks_for_nothing_but_tokens() {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let app = App::default();
+    let alice = numbered(&app, 1);
+    let token = json!({"last_object": {"last_modified": 1}, "offset": 0, "nonce": "other"});
+    let token = STANDARD.encode(token.to_string());
+    let refused = alice.delete(&format!("{RECORDS}?_token={token}")).is(400);
+    assert!(refused.json["message"].as_str().unwrap().contains("already used"));
+}
+
+#[test]
 fn bad_tokens_are_refused() {
     let app = App::default();
     let alice = numbered(&app, 1);

@@ -10,6 +10,7 @@ use crate::{
     api::{Api, Refused},
     call::Call,
     error::{ApiError, Errno, Result},
+    paging,
     params::{
         batch::{Item, parse},
         headers::ContentType,
@@ -25,11 +26,12 @@ pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<R
     let items = parse(body, api.settings.batch_max_requests)?;
     let mut responses = Vec::with_capacity(items.len());
     let mut bytes = 0;
+    let mut whole = Reply::empty(StatusCode::OK);
     for item in items {
         let response = if bytes > api.settings.max_response_bytes {
             render(&item.path, false, refuse_large(api).into_reply())
         } else {
-            answer_item(api, &call.request, item, tx)?
+            answer_item(api, call, item, &mut whole, tx)?
         };
         bytes += response.len();
         responses.push(response);
@@ -42,7 +44,26 @@ pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<R
         out.extend_from_slice(response);
     }
     out.extend_from_slice(b"]}");
-    Ok(Reply::raw_json(StatusCode::OK, out))
+    let mut reply = Reply::raw_json(StatusCode::OK, out);
+    reply.single_use = whole.single_use;
+    reply.empties_cache = whole.empties_cache;
+    Ok(reply)
+}
+
+/// The nonces of single-use tokens that the items bring.
+pub(crate) fn single_use(api: &Api, call: &Call) -> Vec<String> {
+    // Nearly always there are none, and the items need not be read twice.
+    let deletes = |item: &Value| item.get("method").is_some_and(|method| method == "DELETE");
+    let body = call.body.as_ref().unwrap_or(&Value::Null);
+    let items = body.get("requests").and_then(Value::as_array);
+    let deletes_one = items.is_some_and(|items| items.iter().any(deletes));
+    if !deletes_one && !body.get("defaults").is_some_and(deletes) {
+        return Vec::new();
+    }
+    let Ok(items) = parse(body, api.settings.batch_max_requests) else { return Vec::new() };
+    let deletions = items.iter().filter(|item| item.method == Method::DELETE);
+    let queries = deletions.filter_map(|item| Some(item.path.split_once('?')?.1));
+    queries.filter_map(paging::nonce).collect()
 }
 
 /// For the items after those whose answers are too large already. They are not carried out.
@@ -52,16 +73,18 @@ fn refuse_large(api: &Api) -> ApiError {
     ApiError::new(Errno::RequestTooLarge).with_message(message)
 }
 
-/// Answers one item, and writes the answer as JSON.
+/// Answers one item, and writes the answer as JSON. What it means for the cache is added to the
+/// answer of the whole batch.
 fn answer_item(
     api: &Api,
-    batch: &Request,
+    batch: &Call,
     item: Item,
+    whole: &mut Reply,
     tx: &mut dyn Transaction,
 ) -> Result<Vec<u8>> {
-    let request = match build_request(api, &batch.headers, item) {
+    let request = match build_request(api, &batch.request.headers, item) {
         Ok(request) => request,
-        Err(error) => return Ok(render(&batch.path, false, error.into_reply())),
+        Err(error) => return Ok(render(&batch.request.path, false, error.into_reply())),
     };
     let is_head = request.method == Method::HEAD;
     let mut path = request.path.clone();
@@ -73,9 +96,17 @@ fn answer_item(
         result => result,
     };
     let reply = match call {
-        Ok(call) => api.finish_call(&call, api.dispatch_nested(&call, tx)?),
+        Ok(mut call) => {
+            // Without those that items before this one have used.
+            call.redeemed.clone_from(&batch.redeemed);
+            call.redeemed.retain(|nonce| !whole.single_use.used.contains(nonce));
+            api.finish_call(&call, api.dispatch_nested(&call, tx)?)
+        }
         Err(refused) => refused.reply,
     };
+    whole.single_use.issued.extend_from_slice(&reply.single_use.issued);
+    whole.single_use.used.extend_from_slice(&reply.single_use.used);
+    whole.empties_cache |= reply.empties_cache;
     Ok(render(&path, is_head, reply))
 }
 

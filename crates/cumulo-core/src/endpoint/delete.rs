@@ -8,7 +8,7 @@ use crate::{
     authorization::Visible,
     error::{ApiError, Invalid, Location, Result},
     object::{Object, Timestamp},
-    paging::Token,
+    paging::{SingleUse, Token},
     params::querystring::native,
     query::Query,
     render,
@@ -75,14 +75,15 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
     if let Visible::Shared(ids) = visible {
         query.ids = Some(ids);
     }
-    let now = cx.api.clock.now();
+    let mut single_use = SingleUse::default();
     if let Some(token) = &params.token {
         let token = Token::decode(token, &params)?;
-        if !cx.call.redeemed.get_or_init(|| cx.api.tokens.redeem(&token.nonce, now)) {
+        if !cx.call.redeemed.contains(&token.nonce) {
             let problem = "_token was already used or has expired.";
             return Err(Invalid::unnamed(Location::Querystring, problem).into());
         }
         query.page = token.page(&params);
+        single_use.used.push(token.nonce);
     }
     let (ids, last) = matching(cx, &query, limit, tx)?;
     let mut body = b"{\"data\":[".to_vec();
@@ -101,10 +102,10 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
     reply.set_timestamp(latest.unwrap_or(timestamp));
     if let Some(last) = last {
         let token = Token::after(last.as_row(), &params, 0);
-        let validity = i64::from(cx.api.settings.pagination_token_validity_seconds) * 1000;
-        cx.api.tokens.issue(&token.nonce, now, Timestamp(now.0 + validity));
         list::set_next_page(&mut reply, cx.api, cx.call, limit, &token);
+        single_use.issued.push(token.nonce);
     }
+    reply.single_use = single_use;
     Ok(reply)
 }
 

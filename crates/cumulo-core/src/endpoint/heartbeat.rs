@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::{
     api::Api,
+    call::Call,
     error::Result,
     object::List,
     reply::Reply,
@@ -12,13 +13,13 @@ use crate::{
 };
 
 /// A store that can't answer makes this 503; that is an answer too, not a failure.
-pub(crate) fn get(api: &Api, tx: &mut dyn Transaction) -> Result<Reply> {
+pub(crate) fn get(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
     let works = match probe(api, tx) {
         Ok(()) => true,
         Err(store::Error::ReadOnly) => return Err(store::Error::ReadOnly.into()),
         Err(_) => false,
     };
-    Ok(reply(works))
+    Ok(reply(call, works))
 }
 
 /// Where the object is written.
@@ -37,9 +38,11 @@ fn probe(api: &Api, tx: &mut dyn Transaction) -> store::Result<()> {
     tx.delete_below("__heartbeat__")
 }
 
-/// The answer; the cache is in the memory of this process, so it works.
-pub(crate) fn reply(store_works: bool) -> Reply {
-    let status = if store_works { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({"storage": store_works, "permission": store_works, "cache": true});
+/// The answer: 503 if something does not work.
+pub(crate) fn reply(call: &Call, store_works: bool) -> Reply {
+    let cache = call.cache_works;
+    let status =
+        if store_works && cache { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({"storage": store_works, "permission": store_works, "cache": cache});
     Reply::json(status, &body)
 }

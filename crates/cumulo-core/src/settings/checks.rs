@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::{Engine, PolicyKind, Settings, source::Source};
+use super::{CacheEngine, Engine, PolicyKind, Settings, source::Source};
 
 /// Brings the settings into their final shape and finds what can't work.
 pub(super) fn run(settings: &mut Settings, source: &mut Source) {
     settings.batch_max_requests = settings.batch_max_requests.filter(|most| *most > 0);
     settings.paginate_by = settings.paginate_by.filter(|most| *most > 0);
     check_storage(settings, source);
+    check_cache(settings, source);
     check_version(settings, source);
     check_security(settings, source);
 }
@@ -33,6 +34,38 @@ fn check_storage(settings: &Settings, source: &mut Source) {
     }
     if storage == Engine::Postgresql && !settings.has_postgresql_url() {
         source.mistake("storage_url", "expected postgresql://user:password@host:port/database");
+    }
+}
+
+fn check_cache(settings: &Settings, source: &mut Source) {
+    let url = settings.cache_url.expose_secret();
+    let has_url = |schemes: &[&str]| schemes.iter().any(|scheme| url.starts_with(scheme));
+    // The value is not repeated: it may hold a password.
+    match settings.cache_backend {
+        CacheEngine::Postgresql if !has_url(&["postgresql", "postgres"]) => {
+            source.mistake("cache_url", "expected postgresql://user:password@host:port/database");
+        }
+        CacheEngine::Redis if !has_url(&["redis://", "rediss://"]) => {
+            source.mistake("cache_url", "expected redis://user:password@host:port/0");
+        }
+        CacheEngine::Memcached if settings.memcached_hosts().is_empty() => {
+            source.mistake("cache_hosts", "expected memcached servers, such as 127.0.0.1:11211");
+        }
+        CacheEngine::Sqlite if !url.is_empty() && settings.sqlite_cache_path().is_none() => {
+            source.mistake(
+                "cache_url",
+                "expected sqlite:///relative/path or sqlite:////absolute/path",
+            );
+        }
+        CacheEngine::Sqlite
+            if !url.is_empty() && settings.sqlite_cache_path() == settings.sqlite_path() =>
+        {
+            source.mistake(
+                "cache_url",
+                "the cache needs a file of its own, other than 'storage_url'",
+            );
+        }
+        _ => {}
     }
 }
 
@@ -81,8 +114,26 @@ impl Settings {
 
     /// The SQLite file that `storage_url` names.
     pub fn sqlite_path(&self) -> Option<PathBuf> {
-        let path = self.storage_url.expose_secret().strip_prefix("sqlite:///")?;
-        // Not percent-decoded: neither is it by Python's database library.
-        (!path.is_empty() && !path.contains('?')).then(|| path.into())
+        sqlite_path(&self.storage_url)
     }
+
+    /// The SQLite file that `cache_url` names.
+    pub fn sqlite_cache_path(&self) -> Option<PathBuf> {
+        sqlite_path(&self.cache_url)
+    }
+
+    /// The memcached servers; `kinto init` writes them into `cache_url`.
+    pub fn memcached_hosts(&self) -> Vec<String> {
+        if self.cache_hosts.is_empty() {
+            let url = self.cache_url.expose_secret();
+            return url.split_whitespace().map(str::to_owned).collect();
+        }
+        self.cache_hosts.clone()
+    }
+}
+
+fn sqlite_path(url: &SecretString) -> Option<PathBuf> {
+    let path = url.expose_secret().strip_prefix("sqlite:///")?;
+    // Not percent-decoded: neither is it by Python's database library.
+    (!path.is_empty() && !path.contains('?')).then(|| path.into())
 }

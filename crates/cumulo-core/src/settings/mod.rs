@@ -106,9 +106,23 @@ settings! {
             storage_pool_recycle: i64 = -1 => -1..=31_536_000,
             /// Permissions are kept with the objects: nothing, or the same as `storage_backend`.
             permission_backend: Option<Engine> = None,
-            /// Where cached values are. There is only the memory of the process: `sqlite` is
-            /// accepted and means the same.
+            /// Where cached values are: `memory`, `sqlite`, `postgresql`, `redis` or `memcached`.
+            /// Also with the prefix `kinto.core.cache.`. Several copies of the service need one
+            /// that they share.
             cache_backend: CacheEngine = CacheEngine::Memory,
+            /// Where the cache is: `postgresql://user:password@host:port/database`,
+            /// `redis://user:password@host:port/0` (`rediss://` with TLS), or
+            /// `sqlite:////absolute/path` (nothing: a file beside that of the storage).
+            cache_url: SecretString = SecretString::default(),
+            /// The memcached servers: `host:port` each.
+            cache_hosts: Vec<String> = Vec::new(),
+            /// Stands before all keys of the cache. Services that share a server without sharing
+            /// their values need different ones.
+            cache_prefix: String = String::new(),
+            /// The most bytes that the cache in memory takes.
+            cache_max_size_bytes: usize = 524_288 => 65_536..=1_000_000_000_000,
+            /// The most connections to PostgreSQL, and to each memcached server.
+            cache_pool_size: usize = 10 => 1..=1000,
             /// What an acknowledged write survives. `full`: a power cut. `normal`: the end of the
             /// process; a power cut may lose the latest writes. `off`: the same, and a power cut
             /// may damage the file.

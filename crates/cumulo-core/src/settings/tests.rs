@@ -217,7 +217,47 @@ fn backends_are_known_by_two_names() {
         ["kinto.storage_backend: expected memory, sqlite or postgresql, got \
              'kinto.core.storage.mongodb'"]
     );
-    assert_eq!(mistakes(&[("cache_backend", "kinto.core.cache.redis")]).len(), 1);
+    assert_eq!(mistakes(&[("cache_backend", "kinto.core.cache.mongo")]).len(), 1);
+}
+
+#[test]
+fn caches_need_their_addresses() {
+    let cache = |backend: &str, url: &str| {
+        mistakes(&[
+            ("cache_backend", backend),
+            ("cache_url", url),
+            ("storage_url", "sqlite:///same.sqlite"),
+        ])
+    };
+    for backend in ["redis", "postgresql", "memcached"] {
+        assert_eq!(cache(backend, "").len(), 1, "{backend}");
+    }
+    assert_eq!(
+        cache("kinto.core.cache.redis", "http://u:secret@h"),
+        ["cache_url: expected redis://user:password@host:port/0"]
+    );
+    assert_eq!(cache("sqlite", "redis://h").len(), 1);
+    assert_eq!(cache("sqlite", "sqlite:///same.sqlite").len(), 1);
+    for (backend, url) in [
+        ("redis", "rediss://h:1/2"),
+        ("kinto.core.cache.postgresql", "postgresql+psycopg2://u@h/d"),
+        ("sqlite", "sqlite:///other.sqlite"),
+        ("sqlite", ""),
+        ("memory", "anything"),
+    ] {
+        assert!(
+            Settings::load(
+                &[("cache_backend".into(), backend.into()), ("cache_url".into(), url.into())],
+                &[]
+            )
+            .is_ok()
+        );
+    }
+    let hosts = settings(&[("cache_backend", "memcached"), ("cache_hosts", "a:1 b:2")]);
+    assert_eq!(hosts.memcached_hosts(), ["a:1", "b:2"]);
+    // As `kinto init` writes them.
+    let hosts = settings(&[("cache_backend", "memcached"), ("cache_url", "a:1 b:2")]);
+    assert_eq!(hosts.memcached_hosts(), ["a:1", "b:2"]);
 }
 
 #[test]

@@ -218,8 +218,14 @@ choice! {
     CacheEngine {
         /// In the memory of the process.
         Memory = "memory" | "kinto.core.cache.memory",
-        /// For now the same as `memory`.
+        /// One SQLite file.
         Sqlite = "sqlite" | "kinto.core.cache.sqlite",
+        /// Kinto's table in PostgreSQL.
+        Postgresql = "postgresql" | "kinto.core.cache.postgresql",
+        /// Redis 6.2 or later.
+        Redis = "redis" | "kinto.core.cache.redis" | "kinto_redis.cache",
+        /// One or more memcached servers.
+        Memcached = "memcached" | "kinto.core.cache.memcached",
     }
 }
 

@@ -1,0 +1,73 @@
+//! What is asked of the cache before a call is answered, and told after it.
+
+use std::time::Duration;
+
+use cumulo_core::{
+    api::Api,
+    call::{Call, Endpoint},
+    reply::Reply,
+};
+use cumulo_kvs::{Error, Kvs, Result};
+use tokio::time::timeout;
+use tracing::error;
+use uuid::Uuid;
+
+/// What tokens stand for, in JSON: nothing. The same as Kinto stores.
+const TOKEN: &[u8] = b"\"\"";
+/// How long a probe is kept if its end is not seen.
+const PROBE_TTL: Duration = Duration::from_secs(60);
+
+/// Before the transaction of a call: takes its single-use tokens out of the cache, so that a
+/// transaction that runs again, or in another copy of the service, does not use them twice.
+pub(crate) async fn prepare(api: &Api, cache: &dyn Kvs, call: &mut Call) -> Result<()> {
+    if call.endpoint == Endpoint::Heartbeat {
+        let seconds = api.settings.heartbeat_timeout_seconds;
+        call.cache_works = works(cache, Duration::from_secs(seconds.into())).await;
+    }
+    for nonce in api.single_use(call) {
+        if cache.take(&nonce).await?.is_some() {
+            call.redeemed.push(nonce);
+        }
+    }
+    Ok(())
+}
+
+/// After the transaction: gives back the tokens that it did not use, and adds those it issued.
+pub(crate) async fn settle(api: &Api, cache: &dyn Kvs, call: &Call, reply: &Reply) -> Result<()> {
+    if reply.empties_cache {
+        return cache.flush().await;
+    }
+    let single_use = &reply.single_use;
+    let unused = call.redeemed.iter().filter(|nonce| !single_use.used.contains(nonce));
+    let seconds = api.settings.pagination_token_validity_seconds;
+    let validity = Some(Duration::from_secs(seconds.into()));
+    for nonce in unused.chain(&single_use.issued) {
+        cache.set(nonce, TOKEN, validity).await?;
+    }
+    Ok(())
+}
+
+/// Whether the cache keeps what it gets.
+async fn works(cache: &dyn Kvs, limit: Duration) -> bool {
+    // Other copies of the service may be asked at the same time.
+    let key = format!("__heartbeat__:{}", Uuid::new_v4());
+    let probe = async {
+        cache.set(&key, b"true", Some(PROBE_TTL)).await?;
+        let found = cache.get(&key).await?;
+        let deleted = cache.delete(&key).await?;
+        Result::Ok(deleted && found.as_deref() == Some(b"true"))
+    };
+    match timeout(limit, probe).await {
+        Ok(Ok(works)) => works,
+        Ok(Err(failure)) => {
+            log(&failure);
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+/// For whoever runs the service.
+pub(crate) fn log(failure: &Error) {
+    error!(error = failure as &dyn std::error::Error, "the cache failed");
+}

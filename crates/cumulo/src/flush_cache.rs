@@ -1,0 +1,28 @@
+//! `cumulo flush-cache`: empties the cache.
+
+use cumulo_core::settings::CacheEngine;
+
+use crate::{
+    args,
+    config::{Config, Env},
+    logging, say, wiring,
+};
+
+/// Runs the command.
+pub(crate) fn run(args: &args::FlushCache, env: &Env) -> anyhow::Result<()> {
+    let start = args::Start {
+        common: args.common.clone(),
+        data: args.data.clone(),
+        ..args::Start::default()
+    };
+    let config = Config::load(&start, env)?;
+    logging::start(&config.settings, &args.common)?;
+    let done = if config.settings.cache_backend == CacheEngine::Memory {
+        "There is nothing to empty: the cache is in the memory of the service."
+    } else {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async { anyhow::Ok(wiring::cache(&config)?.flush().await?) })?;
+        "The cache is empty."
+    };
+    if args.common.quiet { Ok(()) } else { say(done) }
+}
