@@ -13,9 +13,6 @@ use crate::packages;
 use crate::project;
 use crate::steps::Tally;
 
-/// Ids of the tests that touch the cache.
-const TOUCHES_CACHE: &str = "(?i)paginat|token|heartbeat|flush|delete|cache";
-
 #[derive(Args, Default)]
 pub(crate) struct Arguments {
     /// The store of the server
@@ -105,14 +102,9 @@ pub(crate) fn run_all(backend: Backend) -> Result<Tally> {
     run(&Arguments { backend, ..Arguments::default() })
 }
 
-/// The tests that touch the cache, over this one.
+/// All tests on the memory store, with this cache.
 pub(crate) fn run_cache(cache: Cache) -> Result<Tally> {
-    run(&Arguments {
-        backend: Backend::Memory,
-        cache: Some(cache),
-        select: Some(TOUCHES_CACHE.to_owned()),
-        ..Arguments::default()
-    })
+    run(&Arguments { backend: Backend::Memory, cache: Some(cache), ..Arguments::default() })
 }
 
 /// Command lines with placeholders.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// What tokens stand for, in JSON: nothing. The same as Kinto stores.
 const TOKEN: &[u8] = b"\"\"";
 /// How long a probe is kept if its end is not seen.
-const PROBE_TTL: Duration = Duration::from_secs(60);
+const PROBE_TTL: Duration = Duration::from_mins(1);
 
 /// Before the transaction of a call: takes its single-use tokens out of the cache, so that a
 /// transaction that runs again, or in another copy of the service, does not use them twice.

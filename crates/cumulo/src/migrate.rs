@@ -54,9 +54,11 @@ fn migrate_cache(config: &Config, dry_run: bool) -> anyhow::Result<Option<&'stat
         return Ok(Some("The table of the cache would be created if it is missing."));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(Some(match runtime.block_on(wiring::migrate_cache(config))? {
-        true => "The table of the cache was created.",
-        false => "The table of the cache is there already.",
+    let created = runtime.block_on(wiring::migrate_cache(config))?;
+    Ok(Some(if created {
+        "The table of the cache was created."
+    } else {
+        "The table of the cache is there already."
     }))
 }
 

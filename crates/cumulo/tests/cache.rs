@@ -1,6 +1,8 @@
 //! The program with each cache: tokens survive its restart, and only what needs a cache that is
 //! gone fails.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::{fs, path::Path, process::Command};
 
 use cumulo_e2e::{
