@@ -1,13 +1,15 @@
 //! A request that has been read: where it leads, who sends it, what its body says.
 
-use std::sync::OnceLock;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use http::Method;
 use serde_json::Value;
 
 use crate::{
+    authentication::{Login, Sender},
     cors::Exposed,
     error::{Invalid, Result},
+    reply::Reply,
     request::Request,
     resource::Target,
     store::Access,
@@ -45,16 +47,55 @@ pub struct Call {
     pub request: Request,
     /// Where its path leads.
     pub endpoint: Endpoint,
-    /// Who sends it.
+    /// Who sends it, unless there is a login and it is right.
     pub user: Option<String>,
+    /// Credentials that are to be judged before the transaction.
+    pub login: Option<Login>,
     /// The parsed body, or what is wrong with it; an empty body is an empty object.
     pub body: std::result::Result<Value, Invalid>,
     /// Whether the request's single-use token was good: a transaction that is tried again does not
     /// use it twice.
     pub redeemed: OnceLock<bool>,
+    /// What the plugin that owns the resource has worked out before the transaction.
+    pub prepared: Prepared,
+    /// The requests of a batch.
+    pub items: Vec<Item>,
+}
+
+/// What a plugin worked out, by what it was made of.
+pub type Prepared = BTreeMap<String, String>;
+
+/// One request of a batch.
+#[derive(Debug)]
+pub struct Item {
+    /// Where it leads, as its response says.
+    pub path: String,
+    /// Whether its response has no body.
+    pub is_head: bool,
+    /// The request; or its response, if it leads nowhere.
+    pub call: std::result::Result<Box<Call>, Box<Reply>>,
 }
 
 impl Call {
+    /// A request that was just read.
+    pub fn new(
+        request: Request,
+        endpoint: Endpoint,
+        sender: Sender,
+        body: std::result::Result<Value, Invalid>,
+    ) -> Self {
+        Self {
+            request,
+            endpoint,
+            user: sender.user,
+            login: sender.login,
+            body,
+            redeemed: OnceLock::new(),
+            prepared: Prepared::new(),
+            items: Vec::new(),
+        }
+    }
+
     /// What the answer needs of its transaction, at first; an answer that turns out to need more
     /// fails with [`store::Error::ReadOnly`](crate::store::Error::ReadOnly) and is tried again.
     pub fn access(&self) -> Access {
@@ -67,6 +108,8 @@ impl Call {
         match &self.endpoint {
             Endpoint::Heartbeat => Access::Write,
             Endpoint::Permissions => Access::Scan,
+            // It may turn out to be all lists together.
+            Endpoint::Resource(Target { id: None, resource, .. }) if resource.alone => Access::Scan,
             Endpoint::Resource(Target { id: None, .. }) | Endpoint::Plugin(_)
                 if !self.request.query.split('&').all(|pair| pair.is_empty() || cheap(pair)) =>
             {

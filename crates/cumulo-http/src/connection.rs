@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::{body::BodyReader, exchange, refusal::Refusing};
+use crate::{body::BodyReader, exchange, prepare::SlowWork, refusal::Refusing};
 
 /// What answers requests.
 pub struct Service {
@@ -23,13 +23,15 @@ pub struct Service {
     /// Where objects are kept.
     pub store: Arc<dyn Store>,
     pub(crate) bodies: BodyReader,
+    pub(crate) slow: SlowWork,
 }
 
 impl Service {
     /// A service with the limits of the API's settings.
     pub fn new(api: Arc<Api>, store: Arc<dyn Store>) -> Self {
         let bodies = BodyReader::new(&api.settings);
-        Self { api, store, bodies }
+        let slow = SlowWork::new(&api.settings);
+        Self { api, store, bodies, slow }
     }
 }
 

@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
-use crate::{connection::Service, refusal};
+use crate::{connection::Service, prepare, refusal};
 
 /// Answers a request. There is always an answer: a panic becomes a 500.
 pub(crate) async fn answer(
@@ -72,9 +72,23 @@ async fn exchange(
         Ok(path) => path,
         Err(error) => return refuse(error, &headers),
     };
-    match service.api.begin(Request { method, path, query, headers, body: body.bytes }) {
-        Step::Done(reply) => *reply,
-        Step::Run(call) => run(service, call).await,
+    service.answer(Request { method, path, query, headers, body: body.bytes }).await
+}
+
+impl Service {
+    /// Answers a request whose body has arrived.
+    pub async fn answer(&self, request: Request) -> Reply {
+        let call = match self.api.begin(request) {
+            Step::Done(reply) => return *reply,
+            Step::Run(call) => call,
+        };
+        if !self.api.prepares() {
+            return run(self, call).await;
+        }
+        match prepare::prepare(self, call).await {
+            Ok(call) => run(self, call).await,
+            Err(reply) => *reply,
+        }
     }
 }
 

@@ -6,12 +6,14 @@
 //!
 //! - `connection`: accepting, timeouts, draining
 //! - `exchange`: one request and its response
+//! - `prepare`: what must be known before the transaction
 //! - `body`: reading a request's body within bounds
 //! - `refusal`: what is said to what is not HTTP
 
 mod body;
 mod connection;
 mod exchange;
+mod prepare;
 mod refusal;
 
 pub use connection::{Service, serve};

@@ -3,7 +3,7 @@
 
 use cumulo_core::{
     api::Api,
-    authentication::hmac_hex,
+    authentication::{Sender, hmac_hex},
     call::{Call, Endpoint},
     cors,
     error::{ApiError, Invalid, Location, Result},
@@ -89,8 +89,9 @@ fn real_call(api: &Api, call: &Call, bucket: &str, subpath: &str) -> Result<Call
     let body = call.body.clone().map(|body| with_real_id(body, subpath, bucket));
     let target = Target::parse(&format!("/buckets/{bucket}{subpath}"));
     let target = target.ok_or_else(ApiError::url_not_found)?;
-    let endpoint = Endpoint::Resource(target);
-    Ok(Call { request, endpoint, user: call.user.clone(), body, redeemed: call.redeemed.clone() })
+    let sender = Sender { user: call.user.clone(), login: None };
+    let redeemed = call.redeemed.clone();
+    Ok(Call { redeemed, ..Call::new(request, Endpoint::Resource(target), sender, body) })
 }
 
 /// A bucket that is written under its alias may call itself by it.
@@ -132,7 +133,7 @@ fn create_parents(
 fn create(api: &Api, call: &Call, uri: &str, tx: &mut dyn Transaction) -> Result<()> {
     let Some(target) = Target::parse(uri) else { return Ok(()) };
     let Some(id) = &target.id else { return Ok(()) };
-    if !api.ids(target.resource).accepts(id) {
+    if !api.accepts_id(target.resource, id) {
         let problem = format!("Invalid {} id", target.resource.name);
         return Err(Invalid::unnamed(Location::Path, problem).into());
     }

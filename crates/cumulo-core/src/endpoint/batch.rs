@@ -8,10 +8,10 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     api::{Api, Refused},
-    call::Call,
+    call::{Call, Item},
     error::{ApiError, Errno, Result},
     params::{
-        batch::{Item, parse},
+        batch::{self as params, parse},
         headers::ContentType,
     },
     reply::Reply,
@@ -19,30 +19,59 @@ use crate::{
     store::Transaction,
 };
 
-pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
+/// Reads the requests of a batch, before its transaction: they may have to be prepared, and the
+/// transaction shall be short.
+pub(crate) fn read(api: &Api, call: &Call) -> Result<Vec<Item>> {
     ContentType::parse(&call.request)?;
-    let body = call.json()?;
-    let items = parse(body, api.settings.batch_max_requests)?;
-    let mut responses = Vec::with_capacity(items.len());
-    let mut bytes = 0;
-    for item in items {
-        let response = if bytes > api.settings.max_response_bytes {
-            render(&item.path, false, refuse_large(api).into_reply())
-        } else {
-            answer_item(api, &call.request, item, tx)?
-        };
-        bytes += response.len();
-        responses.push(response);
-    }
+    let items = parse(call.json()?, api.settings.batch_max_requests)?;
+    Ok(items.into_iter().map(|item| read_item(api, &call.request, item)).collect())
+}
+
+fn read_item(api: &Api, batch: &Request, mut item: params::Item) -> Item {
+    let is_head = item.method == Method::HEAD;
+    let body = item.body.take();
+    let request = match build_request(api, &batch.headers, item, body.is_some()) {
+        Ok(request) => request,
+        Err(error) => {
+            let reply = Box::new(error.into_reply());
+            return Item { path: batch.path.clone(), is_head: false, call: Err(reply) };
+        }
+    };
+    let mut path = request.path.clone();
+    let call = match api.call(request, body) {
+        Err(refused) if let Some(target) = redirected_path(api, &refused) => {
+            path.clone_from(&target);
+            api.call(Request { path: target, ..refused.request }, refused.body)
+        }
+        result => result,
+    };
+    let call = call.map(Box::new).map_err(|refused| Box::new(refused.reply));
+    Item { path, is_head, call }
+}
+
+/// Answers a batch whose requests have been [read](read).
+pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
     let mut out = b"{\"responses\":[".to_vec();
-    for (index, response) in responses.iter().enumerate() {
+    for (index, item) in call.items.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(response);
+        let reply = if out.len() > api.settings.max_response_bytes {
+            refuse_large(api).into_reply()
+        } else {
+            answer(api, item, tx)?
+        };
+        render(item, reply, &mut out);
     }
     out.extend_from_slice(b"]}");
     Ok(Reply::raw_json(StatusCode::OK, out))
+}
+
+fn answer(api: &Api, item: &Item, tx: &mut dyn Transaction) -> Result<Reply> {
+    match &item.call {
+        Ok(call) => Ok(api.finish_call(call, api.dispatch_nested(call, tx)?)),
+        Err(reply) => Ok(Reply::clone(reply)),
+    }
 }
 
 /// For the items after those whose answers are too large already. They are not carried out.
@@ -52,34 +81,13 @@ fn refuse_large(api: &Api) -> ApiError {
     ApiError::new(Errno::RequestTooLarge).with_message(message)
 }
 
-/// Answers one item, and writes the answer as JSON.
-fn answer_item(
+/// The request of an item, without its body.
+fn build_request(
     api: &Api,
-    batch: &Request,
-    item: Item,
-    tx: &mut dyn Transaction,
-) -> Result<Vec<u8>> {
-    let request = match build_request(api, &batch.headers, item) {
-        Ok(request) => request,
-        Err(error) => return Ok(render(&batch.path, false, error.into_reply())),
-    };
-    let is_head = request.method == Method::HEAD;
-    let mut path = request.path.clone();
-    let call = match api.call(request) {
-        Err(refused) if let Some(target) = redirected_path(api, &refused) => {
-            path.clone_from(&target);
-            api.call(Request { path: target, ..refused.request })
-        }
-        result => result,
-    };
-    let reply = match call {
-        Ok(call) => api.finish_call(&call, api.dispatch_nested(&call, tx)?),
-        Err(refused) => refused.reply,
-    };
-    Ok(render(&path, is_head, reply))
-}
-
-fn build_request(api: &Api, inherited: &HeaderMap, item: Item) -> Result<Request> {
+    inherited: &HeaderMap,
+    item: params::Item,
+    has_body: bool,
+) -> Result<Request> {
     let (path, query) = item.path.split_once('?').unwrap_or((&item.path, ""));
     let mut headers = inherited.clone();
     headers.remove(header::CONTENT_LENGTH);
@@ -87,15 +95,11 @@ fn build_request(api: &Api, inherited: &HeaderMap, item: Item) -> Result<Request
     for (name, value) in item.headers {
         headers.insert(name, value);
     }
-    let body = match item.body {
-        None => Vec::new(),
-        Some(body) => {
-            let json = HeaderValue::from_static("application/json; charset=utf-8");
-            headers.insert(header::CONTENT_TYPE, json);
-            serde_json::to_vec(&body).expect("plain data serializes")
-        }
-    };
-    let mut request = Request::new(item.method, path, query, headers, body)?;
+    if has_body {
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        headers.insert(header::CONTENT_TYPE, json);
+    }
+    let mut request = Request::new(item.method, path, query, headers, Vec::new())?;
     let prefix = format!("/{}", api.prefix());
     if !request.path.starts_with(&prefix) {
         request.path = prefix + &request.path;
@@ -118,19 +122,21 @@ struct Response<'a> {
     body: &'a RawValue,
 }
 
-fn render(path: &str, is_head: bool, reply: Reply) -> Vec<u8> {
+/// Writes the response to an item as JSON.
+fn render(item: &Item, reply: Reply, out: &mut Vec<u8>) {
     let headers = reply
         .headers
         .iter()
         .filter_map(|(name, value)| Some((display_name(name), Value::from(value.to_str().ok()?))))
         .collect();
-    let text = if is_head { Vec::new() } else { reply.body };
+    let text = if item.is_head { Vec::new() } else { reply.body };
     let raw = String::from_utf8(text)
         .ok()
         .and_then(|text| RawValue::from_string(text).ok())
         .unwrap_or_else(|| RawValue::from_string("\"\"".to_owned()).expect("valid JSON"));
-    let response = Response { path, status: reply.status.as_u16(), headers, body: &raw };
-    serde_json::to_vec(&response).expect("plain data serializes")
+    let response =
+        Response { path: &item.path, status: reply.status.as_u16(), headers, body: &raw };
+    serde_json::to_writer(out, &response).expect("plain data serializes");
 }
 
 /// The name as HTTP/1.1 servers commonly spell it: clients compare it as text.

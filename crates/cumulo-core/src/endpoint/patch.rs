@@ -31,15 +31,16 @@ pub(super) fn patch(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Res
     let Some(existing) = existing else { return Err(cx.not_found(id)) };
     cx.check_preconditions(preconditions, Some(&existing), tx)?;
     changes.require_any()?;
-    let before = render::to_map(existing.object.as_row());
+    let before = render::to_map(cx.shown(&existing.object).as_row());
     let mut patched = changes.apply(cx, before.clone(), &existing)?;
     patched.data.entry("id").or_insert_with(|| id.into());
+    let candidates = changes.fields(&patched.data);
+    keep_secrets(cx, &existing, &candidates, &mut patched.data);
     let problems = check_fields(cx.resource(), &mut patched.data, "");
     if !problems.is_empty() {
         return Err(ApiError::invalid(problems));
     }
     Context::check_same_id(&patched.data, id)?;
-    let candidates = changes.fields(&patched.data);
     let object = cx.store(id, patched.data, &patched.acl, Some(&existing), tx)?;
     Ok(reply(cx, behavior, &before, &candidates, &object, &patched.acl))
 }
@@ -118,6 +119,23 @@ impl<'a> Changes<'a> {
     }
 }
 
+/// Gives back the secrets that a patch does not see; who tries to remove one has to give another.
+fn keep_secrets(
+    cx: &Context<'_>,
+    existing: &Entry,
+    sent: &Map<String, Value>,
+    data: &mut Map<String, Value>,
+) {
+    let secrets = cx.resource().secrets;
+    if secrets.is_empty() {
+        return;
+    }
+    let mut old = render::parse(&existing.object.data);
+    for secret in secrets.iter().filter(|secret| !sent.contains_key(**secret)) {
+        data.extend(old.remove_entry(*secret));
+    }
+}
+
 fn require_known_permissions(cx: &Context<'_>, acl: &Acl) -> Result<()> {
     let known = cx.resource().permissions;
     match acl.0.keys().find(|name| !known.contains(&name.as_str())) {
@@ -183,7 +201,7 @@ fn reply(
     if behavior == Behavior::Full {
         return cx.object_reply(StatusCode::OK, object, acl);
     }
-    let after = render::to_map(object.as_row());
+    let after = render::to_map(cx.shown(object).as_row());
     let shown: Map<_, _> = sent
         .iter()
         .filter(|(name, _)| before.get(*name) != after.get(*name))
