@@ -90,8 +90,18 @@ impl<'a> Changes<'a> {
     ) -> Result<Patched> {
         match self {
             Self::Operations(operations) => {
+                let secrets = cx.resource().secrets;
+                // Something to replace, in place of what nobody sees.
+                data.extend(secrets.iter().map(|secret| ((*secret).to_owned(), Value::Null)));
                 let mut patched =
                     patch::apply(operations, &data, &existing.acl, cx.api.settings.max_json_depth)?;
+                for secret in secrets {
+                    match patched.data.get(*secret) {
+                        Some(Value::Null) => drop(patched.data.shift_remove(*secret)),
+                        Some(_) => {}
+                        None => drop(patched.data.insert((*secret).to_owned(), Value::Null)),
+                    }
+                }
                 cx.add_writer(&mut patched.acl);
                 require_known_permissions(cx, &patched.acl)?;
                 Ok(patched)
