@@ -44,7 +44,8 @@ pub struct Api {
     pub version: Option<Vec<u8>>,
     /// First segment of every path, such as `v1`.
     pub(crate) prefix: String,
-    prepares: bool,
+    /// The kinds of objects that plugins add.
+    pub(crate) added: Vec<&'static Resource>,
 }
 
 /// What to do about a request.
@@ -73,12 +74,12 @@ impl Api {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let major = settings.http_api_version.split('.').next().unwrap_or("1");
-        let added = plugins.iter().flat_map(|plugin| plugin.resources());
-        let resources = RESOURCES.iter().chain(added).copied();
+        let added: Vec<_> = plugins.iter().flat_map(|plugin| plugin.resources()).copied().collect();
+        let resources = RESOURCES.iter().chain(&added).copied();
         Self {
             authenticator: Authenticator::new(&settings),
             configured: ConfiguredRights::new(&settings, resources),
-            prepares: plugins.iter().any(|plugin| !plugin.resources().is_empty()),
+            added,
             schemas: Schemas::default(),
             tokens: SingleUse::default(),
             version: None,
@@ -115,18 +116,13 @@ impl Api {
 
     /// Which list or object a path without version prefix names, those of plugins included.
     pub fn target(&self, path: &str) -> Option<Target> {
-        Target::parse_among(path, self.added_resources())
-    }
-
-    /// The kinds of objects that plugins add.
-    pub(crate) fn added_resources(&self) -> impl Iterator<Item = &'static Resource> + Clone {
-        self.plugins.iter().flat_map(|plugin| plugin.resources()).copied()
+        Target::parse_among(path, &self.added)
     }
 
     /// The plugin that has added this kind of objects.
     pub fn owner(&self, resource: &Resource) -> Option<&dyn Plugin> {
-        let owns = |plugin: &&Box<dyn Plugin>| plugin.resources().contains(&resource);
-        self.plugins.iter().find(owns).map(AsRef::as_ref)
+        let mut plugins = self.plugins.iter().map(AsRef::as_ref);
+        plugins.find(|plugin| plugin.resources().contains(&resource))
     }
 
     /// The plugin that judges a login.
@@ -136,7 +132,7 @@ impl Api {
 
     /// Whether there may be logins to judge, or something to work out, before a transaction.
     pub fn prepares(&self) -> bool {
-        self.prepares
+        !self.added.is_empty() || self.authenticator.has_logins()
     }
 
     /// What is to be worked out before the transaction of a call, without those of its batch.

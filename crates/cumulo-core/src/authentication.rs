@@ -48,6 +48,11 @@ impl Authenticator {
         sender
     }
 
+    /// Whether there may be logins for plugins to judge.
+    pub fn has_logins(&self) -> bool {
+        self.policies.iter().any(|policy| policy.kind != PolicyKind::Basic)
+    }
+
     /// What a client is told to send, one for each policy.
     pub fn challenges(&self) -> impl Iterator<Item = HeaderValue> + '_ {
         self.policies.iter().map(|policy| match policy.kind {

@@ -73,10 +73,7 @@ pub trait Plugin: Send + Sync {
         principals: &[String],
     ) -> Result<Place> {
         let _ = (api, principals);
-        Ok(Place {
-            parent: Some(target.list.parent.clone()),
-            writer: call.principal().to_owned(),
-        })
+        Ok(Place { parent: Some(target.list.parent.clone()), writer: call.principal().to_owned() })
     }
 
     /// Work to do before the transaction of a request to one of its resources, if there is any.

@@ -249,14 +249,11 @@ impl Eq for Resource {}
 impl Target {
     /// Reads a path without version prefix, such as `/buckets/blog/collections`.
     pub fn parse(path: &str) -> Option<Self> {
-        Self::parse_among(path, std::iter::empty())
+        Self::parse_among(path, &[])
     }
 
     /// [`parse`](Self::parse) that knows `more` kinds than those of the core.
-    pub fn parse_among(
-        path: &str,
-        more: impl Iterator<Item = &'static Resource> + Clone,
-    ) -> Option<Self> {
+    pub fn parse_among(path: &str, more: &[&'static Resource]) -> Option<Self> {
         let mut segments = path.strip_prefix('/')?.split('/');
         let mut parent: Option<&'static Resource> = None;
         let mut uri = String::with_capacity(path.len());
@@ -265,8 +262,8 @@ impl Target {
             let plural = segments.next()?;
             let resource = RESOURCES
                 .iter()
+                .chain(more)
                 .copied()
-                .chain(more.clone())
                 .find(|resource| resource.plural == plural && resource.parent == parent)?;
             let mut list = List::new(uri.clone(), resource.name);
             let Some(id) = segments.next() else {

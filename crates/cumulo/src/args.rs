@@ -178,7 +178,10 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!((user.username.as_deref(), user.password.as_deref()), (Some("ann"), Some("secret")));
+        assert_eq!(
+            (user.username.as_deref(), user.password.as_deref()),
+            (Some("ann"), Some("secret"))
+        );
         assert!(matches!(parse("cumulo version"), Command::Version(_)));
     }
 }

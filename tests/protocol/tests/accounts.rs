@@ -48,10 +48,9 @@ fn user_id(app: &App, name: &str, password: &str) -> Value {
 /// What the store has for an account.
 fn stored(app: &App, name: &str) -> Entry {
     let (list, id) = (List::new(name, "account"), name.to_owned());
-    let read = app.store().transact(Access::Read, move |tx| {
-        Ok((Outcome::Rollback, tx.get(&list, &id)?))
-    });
-    app.wait(read).unwrap().expect("the account is there")
+    let read =
+        app.store().transact(Access::Read, move |tx| Ok((Outcome::Rollback, tx.get(&list, &id)?)));
+    app.wait(read).expect("the store works").expect("the account is there")
 }
 
 fn hash(app: &App, name: &str) -> String {
@@ -340,9 +339,7 @@ fn requests_of_a_batch_have_their_own_logins() {
     let app = app(&[]);
     sign_up(&app, "alice", "one");
     sign_up(&app, "bob", "two");
-    let as_user = |name: &str, password: &str| {
-        json!({"path": "/", "headers": {"Authorization": basic(name, password)}})
-    };
+    let as_user = |name: &str, password: &str| json!({"path": "/", "headers": {"Authorization": basic(name, password)}});
     let batch = json!({"requests": [
         {"path": "/"},
         as_user("bob", "two"),
@@ -355,9 +352,12 @@ fn requests_of_a_batch_have_their_own_logins() {
     let response = app.login("alice", "one").post("/batch", &batch).is(200);
     let responses = response.json["responses"].as_array().expect("a list");
     let users: Vec<_> = responses.iter().map(|it| &it["body"]["user"]["id"]).collect();
-    assert_eq!(users[..4], ["account:alice", "account:bob", "", "account:bob"].map(|user| {
-        if user.is_empty() { Value::Null } else { user.into() }
-    }).each_ref());
+    assert_eq!(
+        users[..4],
+        ["account:alice", "account:bob", "", "account:bob"]
+            .map(|user| { if user.is_empty() { Value::Null } else { user.into() } })
+            .each_ref()
+    );
     assert_eq!((&responses[4]["status"], &responses[5]["status"]), (&json!(200), &json!(201)));
     assert_eq!(user_id(&app, "alice", "three"), "account:alice");
     assert_eq!(user_id(&app, "carol", "four"), "account:carol");

@@ -190,13 +190,15 @@ fn ids(list: &List, tx: &mut dyn Transaction) -> Result<Vec<String>> {
 
 /// What the settings allow at the root.
 fn root_entry(api: &Api, principals: &[String]) -> Option<Map<String, Value>> {
-    let at_root = api.added_resources().chain([&BUCKET]);
-    let creates: Vec<_> = at_root
+    let creates: Vec<_> = api
+        .added
+        .iter()
+        .copied()
+        .chain([&BUCKET])
         .filter(|resource| api.configured.may_create(resource, principals))
         .map(|resource| format!("{}:create", resource.name))
         .collect();
-    let Value::Object(entry) =
-        json!({"uri": "/", "resource_name": "root", "permissions": creates})
+    let Value::Object(entry) = json!({"uri": "/", "resource_name": "root", "permissions": creates})
     else {
         unreachable!("an object literal")
     };

@@ -178,9 +178,7 @@ impl Context<'_> {
         let holder = self.target.holder().filter(|holder| holder.resource.name == "collection");
         let Some(holder) = holder else { return Ok(None) };
         let Some(collection) = tx.get(&holder.list, &holder.id)? else { return Ok(None) };
-        Ok(render::parse(&collection.object.data)
-            .get("cache_expires")
-            .and_then(Value::as_i64))
+        Ok(render::parse(&collection.object.data).get("cache_expires").and_then(Value::as_i64))
     }
 
     /// What of an object's access control list the user sees: all of it for who is named as a
@@ -220,11 +218,12 @@ impl Context<'_> {
         tx: &mut dyn Transaction,
         visit: &mut Visit<'_>,
     ) -> Result<()> {
-        Ok(if self.target.everywhere {
-            tx.list_all(self.resource().name, query, visit)?
+        if self.target.everywhere {
+            tx.list_all(self.resource().name, query, visit)?;
         } else {
-            tx.list(&self.target.list, query, visit)?
-        })
+            tx.list(&self.target.list, query, visit)?;
+        }
+        Ok(())
     }
 
     /// The 404 of this object.

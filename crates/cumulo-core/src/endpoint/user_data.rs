@@ -4,14 +4,8 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::{
-    api::Api,
-    authorization,
-    call::Call,
-    error::Result,
-    object::Acl,
-    reply::Reply,
-    resource::uri_of,
-    store::Transaction,
+    api::Api, authorization, call::Call, error::Result, object::Acl, reply::Reply,
+    resource::uri_of, store::Transaction,
 };
 
 use super::effects;

@@ -282,7 +282,10 @@ fn accounts_have_a_policy_of_any_name() {
             ("multiauth.policy.Members.use", class),
         ]);
         let policy = &settings.auth_policies[0];
-        assert_eq!((policy.name.as_str(), policy.kind), ("account", PolicyKind::Plugin("accounts")));
+        assert_eq!(
+            (policy.name.as_str(), policy.kind),
+            ("account", PolicyKind::Plugin("accounts"))
+        );
         assert_eq!(settings.auth_policies[1].kind, PolicyKind::Basic);
     }
 }

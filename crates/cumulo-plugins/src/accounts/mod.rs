@@ -8,8 +8,7 @@
 //! - Users see and change their own account only.
 //! - Administrators, whom `account_write_principals` names, reach all of them.
 //!
-//! - [`password`]: hashes
-//! - [`login`]: logins that were found right
+//! The hashes are in [`password`], the logins that were found right in [`login`].
 
 mod login;
 pub mod password;
@@ -180,15 +179,11 @@ impl Plugin for Accounts {
     }
 
     fn judge(&self, api: &Api, login: &Login, tx: &mut dyn Transaction) -> store::Result<Verdict> {
-        let hash = match is_name(&login.name) {
-            true => stored_hash(&login.name, tx)?,
-            false => None,
-        };
+        let hash = if is_name(&login.name) { stored_hash(&login.name, tx)? } else { None };
         let password = login.password.expose_secret();
         let Some(hash) = hash else {
             // Where wrong logins are nobody, one with a wrong name takes as long as others.
-            let Login { is_last, .. } = login;
-            return Ok(if *is_last { slow_refusal(password) } else { Verdict::Known(None) });
+            return Ok(if login.is_last { slow_refusal(password) } else { Verdict::Known(None) });
         };
         let key = key(&api.settings.userid_hmac_secret, &login.name, password, &hash);
         let user = user_of(&login.name);

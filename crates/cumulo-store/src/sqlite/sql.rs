@@ -69,9 +69,7 @@ pub(super) fn count(source: Source<'_>, query: &Query) -> Sql {
     let mut sql = Builder::default();
     let list = sql.source(source);
     let conditions = sql.conditions(query, false);
-    sql.push(format_args!(
-        "SELECT count(*) FROM object WHERE {list} AND deleted = 0{conditions}"
-    ));
+    sql.push(format_args!("SELECT count(*) FROM object WHERE {list} AND deleted = 0{conditions}"));
     sql.finish()
 }
 
