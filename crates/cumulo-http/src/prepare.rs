@@ -123,3 +123,55 @@ async fn judge(service: &Service, login: &Login) -> Result<Option<String>> {
         Verdict::Slow(work) => service.slow.run(work).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    };
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn with_places(places: usize) -> SlowWork {
+        let patience = Duration::from_secs(30);
+        SlowWork { places: Arc::new(Semaphore::new(places)), patience }
+    }
+
+    #[tokio::test]
+    async fn only_so_much_is_done_at_once() {
+        let slow = with_places(2);
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let works = (0..20).map(|n| {
+            let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+            slow.run(Box::new(move || {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                std::thread::yield_now();
+                running.fetch_sub(1, Ordering::SeqCst);
+                n
+            }))
+        });
+        let results = futures_util::future::join_all(works).await;
+        assert!(results.into_iter().map(|result| result.expect("done")).eq(0..20));
+        assert!(most.load(Ordering::SeqCst) <= 2);
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_keeps_its_place() {
+        let slow = with_places(1);
+        let (end, ended) = mpsc::channel::<()>();
+        let work = slow.run(Box::new(move || ended.recv().is_err()));
+        assert!(work.now_or_never().is_none());
+        assert_eq!(slow.places.available_permits(), 0);
+        drop(end);
+        slow.run(Box::new(|| ())).await.expect("the place is free again");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error() {
+        let failed = with_places(1).run::<()>(Box::new(|| panic!("as the test wants"))).await;
+        assert_eq!(failed.expect_err("it panicked").errno, Errno::Undefined);
+    }
+}

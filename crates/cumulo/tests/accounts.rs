@@ -1,4 +1,5 @@
 //! Accounts through the program itself: signing up, logging in, resetting, and what is left behind.
+#![expect(clippy::unwrap_used, clippy::format_push_string, reason = "tests")]
 
 use std::{
     fs,
