@@ -153,6 +153,7 @@ fn no_patch_stores_a_plain_password() {
         json!([{"op": "add", "path": "/data/password", "value": 1}]),
         json!([{"op": "add", "path": "/data/password", "value": "x".repeat(73)}]),
         json!([{"op": "remove", "path": "/data/password"}]),
+        json!([{"op": "replace", "path": "/data/password", "value": null}]),
         json!([{"op": "test", "path": "/data/password", "value": before}]),
     ] {
         let (status, body) = patch(operations.clone());

@@ -96,8 +96,13 @@ impl<'a> Changes<'a> {
                 let mut patched =
                     patch::apply(operations, &data, &existing.acl, cx.api.settings.max_json_depth)?;
                 for secret in secrets {
+                    let path = format!("/data/{secret}");
+                    let is_touched =
+                        operations.iter().any(|it| it["path"] == path && it["op"] != "test");
                     match patched.data.get(*secret) {
-                        Some(Value::Null) => drop(patched.data.shift_remove(*secret)),
+                        Some(Value::Null) if !is_touched => {
+                            patched.data.shift_remove(*secret);
+                        }
                         Some(_) => {}
                         None => drop(patched.data.insert((*secret).to_owned(), Value::Null)),
                     }
