@@ -49,7 +49,7 @@ fn read_item(api: &Api, batch: &Request, mut item: params::Item) -> Item {
     Item { path, is_head, call }
 }
 
-/// Answers a batch whose requests have been [read](read).
+/// Answers a batch whose requests were [`read`].
 pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
     let mut out = b"{\"responses\":[".to_vec();
     for (index, item) in call.items.iter().enumerate() {

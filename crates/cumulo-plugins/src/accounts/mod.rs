@@ -8,7 +8,7 @@
 //! - Users see and change their own account only.
 //! - Administrators, whom `account_write_principals` names, reach all of them.
 //!
-//! The hashes are in [`password`], the logins that were found right in [`login`].
+//! The hashes are in [`password`], the logins that were found right in `login`.
 
 mod login;
 pub mod password;
