@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    authentication::Authenticator,
+    authentication::{Authenticator, Login},
     authorization::ConfiguredRights,
-    call::{Call, Endpoint},
+    call::{Call, Endpoint, Prepared},
     clock::Clock,
     cors::{self, Exposed},
     endpoint,
     error::{ApiError, Errno, Result},
     paging,
     params::json,
-    plugin::Plugin,
+    plugin::{Plugin, Slow},
     reply::{Reply, ascii},
     request::Request,
-    resource::Resource,
+    resource::{RESOURCES, Resource, Target},
     schema::Schemas,
     settings::{IdGenerator, Settings},
     store::{self, Outcome, Transaction},
@@ -42,6 +42,8 @@ pub struct Api {
     pub version: Option<Vec<u8>>,
     /// First segment of every path, such as `v1`.
     pub(crate) prefix: String,
+    /// The kinds of objects that plugins add.
+    pub(crate) added: Vec<&'static Resource>,
 }
 
 /// What to do about a request.
@@ -53,9 +55,11 @@ pub enum Step {
 }
 
 /// A request that leads nowhere, and its answer.
-pub struct Refused {
+pub(crate) struct Refused {
     /// The request.
     pub request: Request,
+    /// What its body says, if that was known.
+    pub body: Option<Value>,
     /// The answer.
     pub reply: Reply,
 }
@@ -68,9 +72,12 @@ impl Api {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let major = settings.http_api_version.split('.').next().unwrap_or("1");
+        let added: Vec<_> = plugins.iter().flat_map(|plugin| plugin.resources()).copied().collect();
+        let resources = RESOURCES.iter().chain(&added).copied();
         Self {
             authenticator: Authenticator::new(&settings),
-            configured: ConfiguredRights::new(&settings),
+            configured: ConfiguredRights::new(&settings, resources),
+            added,
             schemas: Schemas::default(),
             version: None,
             prefix: format!("v{major}"),
@@ -85,10 +92,52 @@ impl Api {
         &self.prefix
     }
 
-    /// How ids of this kind are made and checked.
-    pub fn ids(&self, resource: &Resource) -> IdGenerator {
+    /// How ids of this kind are made, and checked unless the kind has a rule of its own.
+    fn ids(&self, resource: &Resource) -> IdGenerator {
         let own = self.settings.id_generators.get(resource.name).copied();
         own.unwrap_or(self.settings.id_generator)
+    }
+
+    /// A new id for an object of this kind.
+    pub fn new_id(&self, resource: &Resource) -> String {
+        self.ids(resource).generate()
+    }
+
+    /// Whether an object of this kind can have the id.
+    pub fn accepts_id(&self, resource: &Resource, id: &str) -> bool {
+        match resource.accepts_id {
+            Some(accepts) => accepts(id),
+            None => self.ids(resource).accepts(id),
+        }
+    }
+
+    /// Which list or object a path without version prefix names, those of plugins included.
+    pub fn target(&self, path: &str) -> Option<Target> {
+        Target::parse_among(path, &self.added)
+    }
+
+    /// The plugin that has added this kind of objects.
+    pub fn owner(&self, resource: &Resource) -> Option<&dyn Plugin> {
+        let mut plugins = self.plugins.iter().map(AsRef::as_ref);
+        plugins.find(|plugin| plugin.resources().contains(&resource))
+    }
+
+    /// The plugin that judges a login.
+    pub fn judge_of(&self, login: &Login) -> Option<&dyn Plugin> {
+        self.plugins.iter().map(AsRef::as_ref).find(|plugin| plugin.name() == login.plugin)
+    }
+
+    /// Whether there may be logins to judge, or something to work out, before a transaction.
+    pub fn prepares(&self) -> bool {
+        !self.added.is_empty() || self.authenticator.has_logins()
+    }
+
+    /// What is to be worked out before the transaction of a call, without those of its batch.
+    pub fn preparation(&self, call: &Call) -> Option<Slow<Prepared>> {
+        match &call.endpoint {
+            Endpoint::Resource(target) => self.owner(target.resource)?.prepare(call),
+            _ => None,
+        }
     }
 
     /// Scheme and host of the server as the client sees it.
@@ -103,42 +152,58 @@ impl Api {
 
     /// Reads a request. What can be answered without storage is.
     pub fn begin(&self, request: Request) -> Step {
-        let call = match self.call(request) {
+        let call = match self.call(request, None) {
             Ok(call) => call,
             Err(refused) => return Step::Done(Box::new(refused.reply)),
         };
         let is_preflight = call.request.method == Method::OPTIONS;
         if !is_preflight || matches!(call.endpoint, Endpoint::Plugin(_)) {
-            return Step::Run(Box::new(call));
+            return self.run(call);
         }
         let methods = self.methods(&call.endpoint);
         let reply = cors::preflight(&self.settings, &call.request, &methods, call.exposed());
         Step::Done(Box::new(self.finish(&call.request.headers, Exposed::Common, reply)))
     }
 
-    /// Reads a request, or answers it where it leads nowhere or elsewhere.
-    pub fn call(&self, request: Request) -> std::result::Result<Call, Box<Refused>> {
+    /// A call to be answered in a transaction; a batch is read before.
+    fn run(&self, mut call: Call) -> Step {
+        if call.endpoint == Endpoint::Batch && call.request.method == Method::POST {
+            match endpoint::batch::read(self, &call) {
+                Ok(items) => call.items = items,
+                Err(error) => {
+                    let reply = self.finish_call(&call, error.into_reply());
+                    return Step::Done(Box::new(reply));
+                }
+            }
+        }
+        Step::Run(Box::new(call))
+    }
+
+    /// Reads a request, or answers it where it leads nowhere or elsewhere. `body` is what its body
+    /// says, if that is known.
+    pub(crate) fn call(
+        &self,
+        request: Request,
+        body: Option<Value>,
+    ) -> std::result::Result<Call, Box<Refused>> {
         match self.locate(&request) {
             Ok(endpoint) => {
-                let user = self.authenticator.authenticate(&request.headers);
-                let body = json::parse(&request.body, self.settings.max_json_depth);
-                let (redeemed, cache_works) = (Vec::new(), true);
-                Ok(Call { request, endpoint, user, body, redeemed, cache_works })
+                let sender = self.authenticator.authenticate(&request.headers);
+                let parse = || json::parse(&request.body, self.settings.max_json_depth);
+                let body = body.map_or_else(parse, Ok);
+                Ok(Call::new(request, endpoint, sender, body))
             }
             Err(reply) => {
                 let reply = self.finish(&request.headers, Exposed::Common, reply);
-                Err(Box::new(Refused { request, reply }))
+                Err(Box::new(Refused { request, body, reply }))
             }
         }
     }
 
-    /// The nonces of single-use tokens that a call brings, or the items of a batch.
-    pub fn single_use(&self, call: &Call) -> Vec<String> {
-        match (&call.endpoint, &call.request.method) {
-            (Endpoint::Batch, &Method::POST) => endpoint::batch::single_use(self, call),
-            (_, &Method::DELETE) => paging::nonce(&call.request.query).into_iter().collect(),
-            _ => Vec::new(),
-        }
+    /// The nonce of the single-use token that a call brings. For a batch, ask its items.
+    pub fn single_use(&self, call: &Call) -> Option<String> {
+        let deletes = call.request.method == Method::DELETE;
+        if deletes { paging::nonce(&call.request.query) } else { None }
     }
 
     fn locate(&self, request: &Request) -> std::result::Result<Endpoint, Reply> {

@@ -1,4 +1,5 @@
-//! Who sends a request. Only schemes that need no IO; others belong to the edge.
+//! Who sends a request, as far as that takes no IO. What does is a [`Login`], which the edge lets a
+//! plugin judge.
 
 use base64::{Engine, engine::general_purpose};
 use hmac::{Hmac, KeyInit, Mac};
@@ -24,23 +25,78 @@ impl Authenticator {
         }
     }
 
-    /// The id of the user who sends a request with these headers, such as `basicauth:3a05…`; none
-    /// if nobody is logged in. Malformed credentials count as none.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Option<String> {
-        let authorization = headers.get(header::AUTHORIZATION)?;
-        self.policies.iter().find_map(|policy| match policy.kind {
-            PolicyKind::Basic => {
-                let credentials = basic_credentials(authorization)?;
-                Some(prefixed_hex(&policy.name, self.digest.clone(), &credentials))
+    /// Who sends a request with these headers. Malformed credentials count as none.
+    pub fn authenticate(&self, headers: &HeaderMap) -> Sender {
+        let mut sender = Sender::default();
+        let Some(authorization) = headers.get(header::AUTHORIZATION) else { return sender };
+        let Some(credentials) = basic_credentials(authorization) else { return sender };
+        for policy in &self.policies {
+            match policy.kind {
+                PolicyKind::Basic => {
+                    let digest = self.digest.clone();
+                    sender.user = Some(prefixed_hex(&policy.name, digest, &credentials));
+                    break;
+                }
+                PolicyKind::Plugin(plugin) => {
+                    sender.login.get_or_insert_with(|| Login::new(plugin, &credentials));
+                }
             }
-        })
+        }
+        if let Some(login) = &mut sender.login {
+            login.is_last = sender.user.is_none();
+        }
+        sender
+    }
+
+    /// Whether there may be logins for plugins to judge.
+    pub fn has_logins(&self) -> bool {
+        self.policies.iter().any(|policy| policy.kind != PolicyKind::Basic)
     }
 
     /// What a client is told to send, one for each policy.
     pub fn challenges(&self) -> impl Iterator<Item = HeaderValue> + '_ {
         self.policies.iter().map(|policy| match policy.kind {
-            PolicyKind::Basic => HeaderValue::from_static("Basic realm=\"Realm\""),
+            PolicyKind::Basic | PolicyKind::Plugin(_) => {
+                HeaderValue::from_static("Basic realm=\"Realm\"")
+            }
         })
+    }
+}
+
+/// What a request says of its sender.
+#[derive(Debug, Default)]
+pub struct Sender {
+    /// The user id, such as `basicauth:3a05…`, unless the login is right; none if nobody is logged
+    /// in.
+    pub user: Option<String>,
+    /// Credentials for a policy that comes first, but can't judge without IO.
+    pub login: Option<Login>,
+}
+
+/// A name and a password that a plugin has yet to judge.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The plugin.
+    pub plugin: &'static str,
+    /// The name.
+    pub name: String,
+    /// The password.
+    pub password: SecretString,
+    /// Whether the sender is nobody if the login is wrong; else a later policy takes it.
+    pub is_last: bool,
+}
+
+impl Login {
+    fn new(plugin: &'static str, credentials: &str) -> Self {
+        let (name, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+        Self { plugin, name: name.to_owned(), password: password.into(), is_last: true }
+    }
+
+    /// Whether both are the same, so that one verdict will do.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.plugin == other.plugin
+            && self.name == other.name
+            && self.password.expose_secret() == other.password.expose_secret()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     error::{ApiError, Result},
     object::Acl,
-    resource::{BUCKET, RESOURCES, Resource, Right, Target},
+    resource::{Resource, Right, Target},
     settings::Settings,
     store::Transaction,
 };
@@ -33,10 +33,10 @@ pub struct ConfiguredRights {
 }
 
 impl ConfiguredRights {
-    /// Reads the settings.
-    pub fn new(settings: &Settings) -> Self {
+    /// Reads what the settings say of these kinds of objects.
+    pub fn new(settings: &Settings, resources: impl Iterator<Item = &'static Resource>) -> Self {
         let mut entries = Vec::new();
-        for resource in RESOURCES {
+        for resource in resources {
             for (key, principals) in &settings.principals {
                 if let Some(permission) =
                     key.strip_prefix(resource.name).and_then(|rest| rest.strip_prefix('_'))
@@ -62,9 +62,9 @@ impl ConfiguredRights {
             .collect()
     }
 
-    /// Whether the settings let any of `principals` create buckets.
-    pub fn may_create_bucket(&self, principals: &[String]) -> bool {
-        self.grant(&BUCKET, "create", principals)
+    /// Whether the settings let any of `principals` create objects of `resource` at the root.
+    pub fn may_create(&self, resource: &Resource, principals: &[String]) -> bool {
+        self.grant(resource, "create", principals)
     }
 
     /// Whether the settings give `permission`, on the way to an object of `resource`, to any of
@@ -245,11 +245,30 @@ impl Authorizer<'_> {
             .filter(|right| right.on == target.resource.name)
             .map(|right| right.permission)
             .collect();
-        let ids = tx.shared(&target.list, self.principals, &own)?;
+        let ids = if target.everywhere {
+            self.shared_everywhere(target.resource, &own, tx)?
+        } else {
+            tx.shared(&target.list, self.principals, &own)?
+        };
         if ids.is_empty() && !self.may_create(target, tx)? {
             return Err(self.denied());
         }
         Ok(Visible::Shared(ids))
+    }
+
+    /// Ids of the objects of all lists of `resource` that give any of `permissions`.
+    fn shared_everywhere(
+        &self,
+        resource: &Resource,
+        permissions: &[&str],
+        tx: &mut dyn Transaction,
+    ) -> Result<Vec<String>> {
+        let mut grants = tx.granted(self.principals)?;
+        grants.retain(|grant| {
+            grant.list.resource == resource.name
+                && permissions.iter().any(|held| grant.acl.grants(held, self.principals))
+        });
+        Ok(grants.into_iter().map(|grant| grant.id).collect())
     }
 
     fn may_create(&self, target: &Target, tx: &mut dyn Transaction) -> Result<bool> {

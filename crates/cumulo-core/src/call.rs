@@ -1,11 +1,15 @@
 //! A request that has been read: where it leads, who sends it, what its body says.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use serde_json::Value;
 
 use crate::{
+    authentication::{Login, Sender},
     cors::Exposed,
     error::{Invalid, Result},
+    reply::Reply,
     request::Request,
     resource::Target,
     store::Access,
@@ -43,18 +47,58 @@ pub struct Call {
     pub request: Request,
     /// Where its path leads.
     pub endpoint: Endpoint,
-    /// Who sends it.
+    /// Who sends it, unless there is a login and it is right.
     pub user: Option<String>,
+    /// Credentials that are to be judged before the transaction.
+    pub login: Option<Login>,
     /// The parsed body, or what is wrong with it; an empty body is an empty object.
     pub body: std::result::Result<Value, Invalid>,
-    /// The nonces of [`Api::single_use`](crate::api::Api::single_use) that were good. The caller
-    /// has taken them out of the cache.
-    pub redeemed: Vec<String>,
+    /// The nonce of [`Api::single_use`](crate::api::Api::single_use), if it was good. The caller
+    /// has taken it out of the cache.
+    pub redeemed: Option<String>,
     /// Whether the cache works; the caller knows, if [`Endpoint::Heartbeat`] is asked.
     pub cache_works: bool,
+    /// What the plugin that owns the resource has worked out before the transaction.
+    pub prepared: Prepared,
+    /// The requests of a batch.
+    pub items: Vec<Item>,
+}
+
+/// What a plugin worked out, by what it was made of.
+pub type Prepared = BTreeMap<String, String>;
+
+/// One request of a batch.
+#[derive(Debug)]
+pub struct Item {
+    /// Where it leads, as its response says.
+    pub path: String,
+    /// Whether its response has no body.
+    pub is_head: bool,
+    /// The request; or its response, if it leads nowhere.
+    pub call: std::result::Result<Box<Call>, Box<Reply>>,
 }
 
 impl Call {
+    /// A request that was just read.
+    pub fn new(
+        request: Request,
+        endpoint: Endpoint,
+        sender: Sender,
+        body: std::result::Result<Value, Invalid>,
+    ) -> Self {
+        Self {
+            request,
+            endpoint,
+            user: sender.user,
+            login: sender.login,
+            body,
+            redeemed: None,
+            cache_works: true,
+            prepared: Prepared::new(),
+            items: Vec::new(),
+        }
+    }
+
     /// What the answer needs of its transaction, at first; an answer that turns out to need more
     /// fails with [`store::Error::ReadOnly`](crate::store::Error::ReadOnly) and is tried again.
     pub fn access(&self) -> Access {
@@ -67,6 +111,8 @@ impl Call {
         match &self.endpoint {
             Endpoint::Heartbeat => Access::Write,
             Endpoint::Permissions => Access::Scan,
+            // It may turn out to be all lists together.
+            Endpoint::Resource(Target { id: None, resource, .. }) if resource.alone => Access::Scan,
             Endpoint::Resource(Target { id: None, .. }) | Endpoint::Plugin(_)
                 if !self.request.query.split('&').all(|pair| pair.is_empty() || cheap(pair)) =>
             {
@@ -89,6 +135,12 @@ impl Call {
             }
             _ => Exposed::Common,
         }
+    }
+
+    /// The call itself, or those of a batch.
+    pub fn singles(&self) -> impl Iterator<Item = &Self> {
+        let own = (self.endpoint != Endpoint::Batch).then_some(self);
+        own.into_iter().chain(self.items.iter().filter_map(|item| item.call.as_deref().ok()))
     }
 
     /// Who writes, for access control lists: anonymous users are everyone.

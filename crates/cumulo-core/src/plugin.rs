@@ -3,8 +3,33 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    api::Api, call::Call, error::Result, reply::Reply, resource::Target, store::Transaction,
+    api::Api,
+    authentication::Login,
+    call::{Call, Prepared},
+    error::Result,
+    reply::Reply,
+    resource::{Resource, Target},
+    store::{self, Transaction},
 };
+
+/// Work that takes long. The edge runs it before the transaction, on a thread for such work.
+pub type Slow<T> = Box<dyn FnOnce() -> T + Send>;
+
+/// What a plugin makes of a login: the id of the user, or none if the login is wrong.
+pub enum Verdict {
+    /// It is known.
+    Known(Option<String>),
+    /// It takes long to tell.
+    Slow(Slow<Option<String>>),
+}
+
+/// Where the objects are that a request means.
+pub struct Place {
+    /// The parent of their list; none for all lists of the resource together.
+    pub parent: Option<String>,
+    /// Who is named as the writer of what the request writes.
+    pub writer: String,
+}
 
 /// A feature that is switched on by the `includes` setting.
 pub trait Plugin: Send + Sync {
@@ -23,11 +48,10 @@ pub trait Plugin: Send + Sync {
         false
     }
 
-    /// The list or object that a request to a path which it claims (decoded, with version prefix)
-    /// is about, as far as that is known without storage. `call` is the request, or the batch that
-    /// it is part of.
-    fn target(&self, api: &Api, call: &Call, path: &str) -> Option<Target> {
-        let _ = (api, call, path);
+    /// The list or object that a request whose path it claims is about, as far as that is known
+    /// without storage.
+    fn target(&self, api: &Api, call: &Call) -> Option<Target> {
+        let _ = (api, call);
         None
     }
 
@@ -40,5 +64,50 @@ pub trait Plugin: Send + Sync {
     /// Adds to what the root view tells a user of themselves.
     fn describe_user(&self, api: &Api, user: &str, description: &mut Map<String, Value>) {
         let _ = (api, user, description);
+    }
+
+    /// The kinds of objects that it adds, at the root of all URLs.
+    fn resources(&self) -> &'static [&'static Resource] {
+        &[]
+    }
+
+    /// Where the objects are that a request to one of its resources means.
+    fn place(
+        &self,
+        api: &Api,
+        call: &Call,
+        target: &Target,
+        principals: &[String],
+    ) -> Result<Place> {
+        let _ = (api, principals);
+        Ok(Place { parent: Some(target.list.parent.clone()), writer: call.principal().to_owned() })
+    }
+
+    /// Work to do before the transaction of a request to one of its resources, if there is any.
+    /// What it returns will be in [`Call::prepared`].
+    fn prepare(&self, call: &Call) -> Option<Slow<Prepared>> {
+        let _ = call;
+        None
+    }
+
+    /// Checks and completes the data of an object of one of its resources, in the transaction and
+    /// before it is stored. `target` is where [`place`](Self::place) has put the request, `old` what
+    /// the object held so far.
+    fn before_put(
+        &self,
+        call: &Call,
+        target: &Target,
+        id: &str,
+        data: &mut Map<String, Value>,
+        old: Option<&Map<String, Value>>,
+    ) -> Result<()> {
+        let _ = (call, target, id, data, old);
+        Ok(())
+    }
+
+    /// Judges a login for its authentication policy. The transaction only reads.
+    fn judge(&self, api: &Api, login: &Login, tx: &mut dyn Transaction) -> store::Result<Verdict> {
+        let _ = (api, login, tx);
+        Ok(Verdict::Known(None))
     }
 }

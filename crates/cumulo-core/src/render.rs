@@ -1,6 +1,6 @@
 //! Objects as JSON: the stored text with `id` and `last_modified` spliced in.
 
-use std::io::Write;
+use std::{borrow::Cow, io::Write};
 
 use serde_json::{Map, Value};
 
@@ -48,6 +48,16 @@ pub fn to_map(row: Row<'_>) -> Map<String, Value> {
 /// The data of an object as a map.
 pub fn parse(data: &str) -> Map<String, Value> {
     serde_json::from_str(data).expect("the store holds JSON objects only")
+}
+
+/// The data of an object without the fields of these names.
+pub fn without<'a>(data: &'a str, names: &[&str]) -> Cow<'a, str> {
+    if names.is_empty() {
+        return Cow::Borrowed(data);
+    }
+    let mut map = parse(data);
+    map.retain(|name, _| !names.contains(&name.as_str()));
+    Cow::Owned(to_data(map))
 }
 
 /// The text that is stored for `map`: compact, without `id` and `last_modified`.

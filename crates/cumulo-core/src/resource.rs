@@ -22,6 +22,12 @@ pub struct Resource {
     pub plural_methods: &'static [Method],
     /// Methods of an object.
     pub object_methods: &'static [Method],
+    /// Which ids its objects can have; none if the settings say that.
+    pub accepts_id: Option<fn(&str) -> bool>,
+    /// Whether each object is alone in a list of its own, whose parent is the object's id.
+    pub alone: bool,
+    /// Texts that every object has. Nobody is shown them, or can filter or sort by them.
+    pub secrets: &'static [&'static str],
 }
 
 /// A permission on an ancestor, or on the object itself.
@@ -33,12 +39,15 @@ pub struct Right {
     pub permission: &'static str,
 }
 
-const fn right(on: &'static str, permission: &'static str) -> Right {
+/// The right that comes of `permission` on an ancestor of kind `on`.
+pub const fn right(on: &'static str, permission: &'static str) -> Right {
     Right { on, permission }
 }
 
-const PLURAL_METHODS: &[Method] = &[Method::HEAD, Method::GET, Method::POST, Method::DELETE];
-const OBJECT_METHODS: &[Method] =
+/// The methods of most lists.
+pub const PLURAL_METHODS: &[Method] = &[Method::HEAD, Method::GET, Method::POST, Method::DELETE];
+/// The methods of most objects.
+pub const OBJECT_METHODS: &[Method] =
     &[Method::GET, Method::HEAD, Method::PUT, Method::PATCH, Method::DELETE];
 
 /// The permission to read an object itself where that takes less than to read what it holds.
@@ -67,6 +76,9 @@ pub static BUCKET: Resource = Resource {
     ],
     plural_methods: PLURAL_METHODS,
     object_methods: OBJECT_METHODS,
+    accepts_id: None,
+    alone: false,
+    secrets: &[],
 };
 
 /// Groups of users, in a bucket.
@@ -89,6 +101,9 @@ pub static GROUP: Resource = Resource {
     ],
     plural_methods: PLURAL_METHODS,
     object_methods: OBJECT_METHODS,
+    accepts_id: None,
+    alone: false,
+    secrets: &[],
 };
 
 /// Collections of records, in a bucket.
@@ -129,6 +144,9 @@ pub static COLLECTION: Resource = Resource {
     ],
     plural_methods: PLURAL_METHODS,
     object_methods: OBJECT_METHODS,
+    accepts_id: None,
+    alone: false,
+    secrets: &[],
 };
 
 /// Records, in a collection.
@@ -156,9 +174,12 @@ pub static RECORD: Resource = Resource {
     ],
     plural_methods: PLURAL_METHODS,
     object_methods: OBJECT_METHODS,
+    accepts_id: None,
+    alone: false,
+    secrets: &[],
 };
 
-/// Every kind, parents before children.
+/// Every kind of the core, parents before children; plugins add more.
 pub static RESOURCES: &[&Resource] = &[&BUCKET, &GROUP, &COLLECTION, &RECORD];
 
 impl Resource {
@@ -202,6 +223,8 @@ pub struct Target {
     pub ancestors: Vec<Ancestor>,
     /// The object's id; none if the list is meant.
     pub id: Option<String>,
+    /// Whether all lists of the resource are meant together; `list` means nothing then.
+    pub everywhere: bool,
 }
 
 /// One object on the way from the root to a [`Target`].
@@ -226,6 +249,11 @@ impl Eq for Resource {}
 impl Target {
     /// Reads a path without version prefix, such as `/buckets/blog/collections`.
     pub fn parse(path: &str) -> Option<Self> {
+        Self::parse_among(path, &[])
+    }
+
+    /// [`parse`](Self::parse) that knows `more` kinds than those of the core.
+    pub fn parse_among(path: &str, more: &[&'static Resource]) -> Option<Self> {
         let mut segments = path.strip_prefix('/')?.split('/');
         let mut parent: Option<&'static Resource> = None;
         let mut uri = String::with_capacity(path.len());
@@ -234,17 +262,22 @@ impl Target {
             let plural = segments.next()?;
             let resource = RESOURCES
                 .iter()
+                .chain(more)
                 .copied()
                 .find(|resource| resource.plural == plural && resource.parent == parent)?;
-            let list = List::new(uri.clone(), resource.name);
+            let mut list = List::new(uri.clone(), resource.name);
             let Some(id) = segments.next() else {
-                return Some(Self { resource, list, ancestors, id: None });
+                return Some(Self { resource, list, ancestors, id: None, everywhere: false });
             };
             if id.is_empty() {
                 return None;
             }
+            if resource.alone {
+                id.clone_into(&mut list.parent);
+            }
             if segments.clone().next().is_none() {
-                return Some(Self { resource, list, ancestors, id: Some(id.to_owned()) });
+                let id = Some(id.to_owned());
+                return Some(Self { resource, list, ancestors, id, everywhere: false });
             }
             uri.push('/');
             uri.push_str(plural);
@@ -257,12 +290,18 @@ impl Target {
 
     /// The URI of the list, without version prefix.
     pub fn list_uri(&self) -> String {
-        format!("{}/{}", self.list.parent, self.resource.plural)
+        format!("{}/{}", holder_uri(&self.list), self.resource.plural)
     }
 
     /// The URI of the object with this id in the list.
     pub fn object_uri(&self, id: &str) -> String {
-        format!("{}/{}/{id}", self.list.parent, self.resource.plural)
+        format!("{}/{}/{id}", holder_uri(&self.list), self.resource.plural)
+    }
+
+    /// The list that the object with this id is in.
+    pub fn list_of(&self, id: &str) -> List {
+        let parent = if self.everywhere { id } else { &self.list.parent };
+        List::new(parent, self.resource.name)
     }
 
     /// What directly holds the list; nothing for root lists.
@@ -281,7 +320,13 @@ impl Target {
 
 /// The URI of an object, without version prefix.
 pub fn uri_of(list: &List, id: &str) -> String {
-    format!("{}/{}s/{id}", list.parent, list.resource)
+    format!("{}/{}s/{id}", holder_uri(list), list.resource)
+}
+
+/// The URI of what holds a list; empty for root lists, and for those that have the id of their only
+/// object for a parent.
+fn holder_uri(list: &List) -> &str {
+    if list.parent.starts_with('/') { &list.parent } else { "" }
 }
 
 #[cfg(test)]

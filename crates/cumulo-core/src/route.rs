@@ -9,7 +9,6 @@ use crate::{
     error::{ApiError, Errno},
     reply::Reply,
     request::{PATH, Request},
-    resource::Target,
 };
 
 impl Api {
@@ -35,7 +34,7 @@ impl Api {
                     Some(Endpoint::UserData(principal.to_owned()))
                 }
                 Some(_) => None,
-                None => Target::parse(path).map(Endpoint::Resource),
+                None => self.target(path).map(Endpoint::Resource),
             },
         }
     }

@@ -182,6 +182,15 @@ pub trait Transaction {
     /// `visit` breaks off.
     fn list(&mut self, list: &List, query: &Query, visit: &mut Visit<'_>) -> Result<()>;
 
+    /// [`list`](Self::list) over all lists of `resource` together, in which objects may have the
+    /// same timestamp: an order by it alone does not say which of them comes first.
+    fn list_all(
+        &mut self,
+        resource: &'static str,
+        query: &Query,
+        visit: &mut Visit<'_>,
+    ) -> Result<()>;
+
     /// How many live objects match the filters of `query`; its order, page and limit don't matter.
     fn count(&mut self, list: &List, query: &Query) -> Result<u64>;
 

@@ -24,10 +24,20 @@ pub(crate) async fn prepare(api: &Api, cache: &dyn Kvs, call: &mut Call) -> Resu
         let seconds = api.settings.heartbeat_timeout_seconds;
         call.cache_works = works(cache, Duration::from_secs(seconds.into())).await;
     }
-    for nonce in api.single_use(call) {
-        if cache.take(&nonce).await?.is_some() {
-            call.redeemed.push(nonce);
+    redeem(api, cache, call).await?;
+    for item in &mut call.items {
+        if let Ok(call) = &mut item.call {
+            redeem(api, cache, call).await?;
         }
+    }
+    Ok(())
+}
+
+async fn redeem(api: &Api, cache: &dyn Kvs, call: &mut Call) -> Result<()> {
+    if let Some(nonce) = api.single_use(call)
+        && cache.take(&nonce).await?.is_some()
+    {
+        call.redeemed = Some(nonce);
     }
     Ok(())
 }
@@ -38,7 +48,8 @@ pub(crate) async fn settle(api: &Api, cache: &dyn Kvs, call: &Call, reply: &Repl
         return cache.flush().await;
     }
     let single_use = &reply.single_use;
-    let unused = call.redeemed.iter().filter(|nonce| !single_use.used.contains(nonce));
+    let redeemed = call.singles().filter_map(|call| call.redeemed.as_ref());
+    let unused = redeemed.filter(|nonce| !single_use.used.contains(nonce));
     let seconds = api.settings.pagination_token_validity_seconds;
     let validity = Some(Duration::from_secs(seconds.into()));
     for nonce in unused.chain(&single_use.issued) {

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::{body::BodyReader, exchange, refusal::Refusing};
+use crate::{body::BodyReader, exchange, prepare::SlowWork, refusal::Refusing};
 
 /// What answers requests.
 pub struct Service {
@@ -26,13 +26,15 @@ pub struct Service {
     /// Where short-lived values are kept, such as single-use tokens.
     pub cache: Arc<dyn Kvs>,
     pub(crate) bodies: BodyReader,
+    pub(crate) slow: SlowWork,
 }
 
 impl Service {
     /// A service with the limits of the API's settings.
     pub fn new(api: Arc<Api>, store: Arc<dyn Store>, cache: Arc<dyn Kvs>) -> Self {
         let bodies = BodyReader::new(&api.settings);
-        Self { api, store, cache, bodies }
+        let slow = SlowWork::new(&api.settings);
+        Self { api, store, cache, bodies, slow }
     }
 }
 

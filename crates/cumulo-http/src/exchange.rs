@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
-use crate::{cache, connection::Service, refusal};
+use crate::{cache, connection::Service, prepare, refusal};
 
 /// Answers a request. There is always an answer: a panic becomes a 500.
 pub(crate) async fn answer(
@@ -72,9 +72,22 @@ async fn exchange(
         Ok(path) => path,
         Err(error) => return refuse(error, &headers),
     };
-    match service.api.begin(Request { method, path, query, headers, body: body.bytes }) {
-        Step::Done(reply) => *reply,
-        Step::Run(call) => answer_call(service, *call).await,
+    service.answer(Request { method, path, query, headers, body: body.bytes }).await
+}
+
+impl Service {
+    /// Answers a request whose body has arrived.
+    pub async fn answer(&self, request: Request) -> Reply {
+        let mut call = match self.api.begin(request) {
+            Step::Done(reply) => return *reply,
+            Step::Run(call) => call,
+        };
+        if self.api.prepares()
+            && let Err(reply) = prepare::prepare(self, &mut call).await
+        {
+            return *reply;
+        }
+        answer_call(self, *call).await
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! - `connection`: accepting, timeouts, draining
 //! - `exchange`: one request and its response
+//! - `prepare`: what must be known before the transaction
 //! - `body`: reading a request's body within bounds
 //! - `cache`: what is asked of the cache before a call, and told after it
 //! - `refusal`: what is said to what is not HTTP
@@ -14,6 +15,7 @@ mod body;
 mod cache;
 mod connection;
 mod exchange;
+mod prepare;
 mod refusal;
 
 pub use connection::{Service, serve};

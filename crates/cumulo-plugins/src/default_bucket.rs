@@ -3,7 +3,7 @@
 
 use cumulo_core::{
     api::Api,
-    authentication::hmac_hex,
+    authentication::{Sender, hmac_hex},
     call::{Call, Endpoint},
     cors,
     error::{ApiError, Invalid, Location, Result},
@@ -41,9 +41,9 @@ impl Plugin for DefaultBucket {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    fn target(&self, api: &Api, call: &Call, path: &str) -> Option<Target> {
+    fn target(&self, api: &Api, call: &Call) -> Option<Target> {
         let bucket = bucket_id(api, call.user.as_deref()?);
-        Target::parse(&format!("/buckets/{bucket}{}", subpath(api, path)))
+        Target::parse(&format!("/buckets/{bucket}{}", subpath(api, call)))
     }
 
     fn answer(&self, api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
@@ -55,7 +55,7 @@ impl Plugin for DefaultBucket {
             return Err(ApiError::method_not_allowed(""));
         }
         let bucket = bucket_id(api, user);
-        let subpath = subpath(api, &call.request.path);
+        let subpath = subpath(api, call);
         create_parents(api, call, &bucket, subpath, tx)?;
         let real = real_call(api, call, &bucket, subpath)?;
         // What was created stays, whatever the answer: the next request needs it too.
@@ -76,13 +76,13 @@ fn bucket_id(api: &Api, user: &str) -> String {
     parts.join("-")
 }
 
-/// What follows `/v1/buckets/default` in a path.
-fn subpath<'a>(api: &Api, path: &'a str) -> &'a str {
-    &path[1 + api.prefix().len() + ALIAS.len()..]
+/// What follows `/v1/buckets/default` in the path of the request.
+fn subpath<'a>(api: &Api, call: &'a Call) -> &'a str {
+    &call.request.path[1 + api.prefix().len() + ALIAS.len()..]
 }
 
 fn preflight(api: &Api, call: &Call) -> Result<Reply> {
-    let real = real_call(api, call, "unknown", subpath(api, &call.request.path))?;
+    let real = real_call(api, call, "unknown", subpath(api, call))?;
     let methods = api.methods(&real.endpoint);
     Ok(cors::preflight(&api.settings, &real.request, &methods, real.exposed()))
 }
@@ -94,9 +94,9 @@ fn real_call(api: &Api, call: &Call, bucket: &str, subpath: &str) -> Result<Call
     let body = call.body.clone().map(|body| with_real_id(body, subpath, bucket));
     let target = Target::parse(&format!("/buckets/{bucket}{subpath}"));
     let target = target.ok_or_else(ApiError::url_not_found)?;
-    let endpoint = Endpoint::Resource(target);
-    let (user, redeemed) = (call.user.clone(), call.redeemed.clone());
-    Ok(Call { request, endpoint, user, body, redeemed, cache_works: call.cache_works })
+    let sender = Sender { user: call.user.clone(), login: None };
+    let redeemed = call.redeemed.clone();
+    Ok(Call { redeemed, ..Call::new(request, Endpoint::Resource(target), sender, body) })
 }
 
 /// A bucket that is written under its alias may call itself by it.
@@ -138,7 +138,7 @@ fn create_parents(
 fn create(api: &Api, call: &Call, uri: &str, tx: &mut dyn Transaction) -> Result<()> {
     let Some(target) = Target::parse(uri) else { return Ok(()) };
     let Some(id) = &target.id else { return Ok(()) };
-    if !api.ids(target.resource).accepts(id) {
+    if !api.accepts_id(target.resource, id) {
         let problem = format!("Invalid {} id", target.resource.name);
         return Err(Invalid::unnamed(Location::Path, problem).into());
     }

@@ -1,5 +1,6 @@
 //! The plugins that come with Cumulo, one module each. [`BUILT_IN`] lists them.
 
+pub mod accounts;
 mod default_bucket;
 mod flush;
 
@@ -10,6 +11,7 @@ type Constructor = fn() -> Box<dyn Plugin>;
 
 /// Every plugin, by its name in the `includes` setting.
 pub const BUILT_IN: &[(&str, Constructor)] = &[
+    ("accounts", || Box::<accounts::Accounts>::default()),
     ("default_bucket", || Box::new(default_bucket::DefaultBucket)),
     ("flush", || Box::new(flush::Flush)),
 ];

@@ -35,6 +35,11 @@ pub(crate) enum Command {
     Migrate(Migrate),
     /// Empty the cache
     FlushCache(FlushCache),
+    /// Create an account, or give one another password
+    ///
+    /// The plugin 'accounts' must be on. A running service that owns the storage must be stopped
+    /// before. What is not given is asked for.
+    CreateUser(CreateUser),
     /// Print the version
     Version(Common),
     /// Print the reference of all settings, in Markdown
@@ -107,6 +112,20 @@ pub(crate) struct FlushCache {
     pub(crate) common: Common,
     #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
     pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CreateUser {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
+    pub(crate) data: Option<PathBuf>,
+    /// Name of the user
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) username: Option<String>,
+    /// Password of the user; others on this machine may see it: better let it be asked for
+    #[arg(short, long)]
+    pub(crate) password: Option<String>,
 }
 
 /// An engine that can be chosen in `init`.
@@ -192,6 +211,14 @@ mod tests {
             panic!()
         };
         assert!(migrate.dry_run && migrate.common.debug);
+        let Command::CreateUser(user) = parse("cumulo create-user --ini a.ini -u ann -p secret")
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (user.username.as_deref(), user.password.as_deref()),
+            (Some("ann"), Some("secret"))
+        );
         assert!(matches!(parse("cumulo version"), Command::Version(_)));
         let Command::FlushCache(flush) = parse("cumulo flush-cache --ini a.ini -q") else {
             panic!()

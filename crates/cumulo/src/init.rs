@@ -29,7 +29,15 @@ pub(crate) fn run(args: &args::Init, env: &Env) -> anyhow::Result<()> {
         return Ok(());
     }
     let path = path.display();
-    say(&format!("Created {path}. Start the service with: cumulo start --ini {path}"))
+    let administrator = match args.backend {
+        Backend::Memory => String::new(),
+        Backend::Sqlite => format!(
+            "Create the administrator with: cumulo create-user --ini {path} --username admin\n"
+        ),
+    };
+    say(&format!(
+        "Created {path}.\n{administrator}Start the service with: cumulo start --ini {path}"
+    ))
 }
 
 fn render(args: &args::Init) -> anyhow::Result<String> {
@@ -106,7 +114,7 @@ mod tests {
         assert_eq!((config.host.as_str(), config.port), ("0.0.0.0", 8888));
         assert_eq!(config.settings.storage_backend, Engine::Sqlite);
         assert!(config.storage.file().unwrap().ends_with("new/folder/cumulo.sqlite"));
-        assert_eq!(config.settings.includes, ["default_bucket"]);
+        assert_eq!(config.settings.includes, ["accounts", "default_bucket"]);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //!
 //! - [`args`]: the command line; [`ini`]: the settings file
 //! - [`config`]: what comes of both, of the environment and of no configuration at all
-//! - [`start`], [`init`], [`migrate`], [`flush_cache`]: the commands; [`wiring`]: the only place that names concrete
+//! - [`start`], [`init`], [`migrate`], [`flush_cache`], [`create_user`]: the commands; [`wiring`]: the only place that names concrete
 //!   stores and plugins
 
 mod args;
 mod config;
+mod create_user;
 mod flush_cache;
 mod ini;
 mod init;
@@ -39,7 +40,8 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody is left to tell if this fails too.
             let _ = writeln!(io::stderr(), "cumulo: {error:#}");
-            ExitCode::FAILURE
+            let refusal = error.downcast_ref::<create_user::Refusal>();
+            refusal.map_or(ExitCode::FAILURE, |refusal| ExitCode::from(*refusal as u8))
         }
     }
 }
@@ -50,6 +52,7 @@ fn run(command: Command, env: &Env) -> anyhow::Result<()> {
         Command::Init(args) => init::run(&args, env),
         Command::Migrate(args) => migrate::run(&args, env),
         Command::FlushCache(args) => flush_cache::run(&args, env),
+        Command::CreateUser(args) => create_user::run(&args, env),
         Command::Version(_) => say(env!("CARGO_PKG_VERSION")),
         Command::Settings => say(cumulo_core::settings::reference().trim_end()),
     }

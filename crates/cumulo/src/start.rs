@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
+use cumulo_core::settings::PolicyKind;
 use tokio::signal;
 
 use crate::{
@@ -83,9 +84,9 @@ fn announcement(config: &Config, address: SocketAddr) -> String {
         Storage::Postgresql(_) => "in PostgreSQL".to_owned(),
         Storage::Memory => "in memory, gone when the service stops".to_owned(),
     };
-    let has_users = !settings.auth_policies.is_empty();
+    let anybody = settings.auth_policies.iter().any(|policy| policy.kind == PolicyKind::Basic);
     let has_default = settings.includes.iter().any(|plugin| plugin == "default_bucket");
-    let example = if has_users && has_default && !settings.readonly {
+    let example = if anybody && has_default && !settings.readonly {
         format!(
             "curl -u ann:secret -H 'Content-Type: application/json' \\\n    \
              -d '{{\"data\": {{\"title\": \"Hello\"}}}}' \\\n    \

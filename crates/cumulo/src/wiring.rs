@@ -7,10 +7,11 @@ use cumulo_core::{
     api::Api,
     clock::{Clock, SystemClock},
     settings::{CacheEngine, Settings, SqliteDurability},
-    store::Store,
+    store::{Access, Outcome, Store},
 };
 use cumulo_http::Service;
 use cumulo_kvs::Kvs;
+use cumulo_plugins::accounts;
 use cumulo_store::{
     Durability, Memory, Migration, Options, Postgres, PostgresMigration, PostgresOptions, Sqlite,
 };
@@ -113,6 +114,33 @@ fn sqlite_options(config: &Config) -> Options {
         auto_index: settings.sqlite_auto_index,
         ..Options::default()
     }
+}
+
+/// What keeps a text from being the name of an account.
+pub(crate) fn name_problem(name: &str) -> Option<&'static str> {
+    let problem = "The name must be made of letters, digits and +.@_- and begin with a letter or a \
+                   digit.";
+    (!accounts::is_name(name)).then_some(problem)
+}
+
+/// What keeps a text from being the password of an account.
+pub(crate) fn password_problem(password: &str) -> Option<&'static str> {
+    accounts::password::problem(password)
+}
+
+/// Creates an account, or gives it another password.
+pub(crate) fn put_account(config: &Config, name: &str, password: &str) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let store = open(config, &clock)?;
+    let (name, hash) = (name.to_owned(), accounts::password::hash(password));
+    let put = store.transact(Access::Write, move |tx| {
+        accounts::put(&name, &hash, tx)?;
+        Ok((Outcome::Commit, ()))
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(put).context("can't store the account");
+    store.close();
+    done
 }
 
 /// Brings the file of the SQLite storage to the schema of this version.

@@ -41,14 +41,14 @@ fn wrong_settings_are_all_reported_and_nothing_starts() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(
         folder.path().join("kinto.ini"),
-        "[app:main]\nkinto.readonly = perhaps\nkinto.includes = kinto.plugins.accounts\n",
+        "[app:main]\nkinto.readonly = perhaps\nkinto.includes = kinto.plugins.nothing\n",
     )
     .unwrap();
     let output = cumulo(folder.path(), &["start", "--ini", "kinto.ini"]);
     assert_eq!(output.status.code(), Some(1));
     let text = stderr(&output);
     assert!(text.contains("kinto.readonly: expected true or false"), "{text}");
-    assert!(text.contains("there is no plugin 'kinto.plugins.accounts'"), "{text}");
+    assert!(text.contains("there is no plugin 'kinto.plugins.nothing'"), "{text}");
 }
 
 #[test]

@@ -1,31 +1,30 @@
 //! The whole protocol in one process, without sockets: settings, plugins, core and a store.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cumulo_core::{
-    api::{Api, Step},
-    call::Call,
+    api::Api,
     clock::{Clock, SystemClock},
-    reply::Reply,
     request::Request,
     settings::Settings,
-    store::{self, Access, Store},
+    store::Store,
 };
+use cumulo_http::Service;
+use cumulo_kvs::Kvs;
 use cumulo_store::Memory;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
 /// A service with an empty store.
 pub struct App {
-    api: Arc<Api>,
-    store: Arc<dyn Store>,
-    /// Single-use tokens, in place of a cache.
-    tokens: Mutex<HashSet<String>>,
+    service: Service,
     runtime: tokio::runtime::Runtime,
+}
+
+fn cache() -> Arc<dyn Kvs> {
+    let options = cumulo_kvs::Options::default();
+    Arc::new(cumulo_kvs::Memory::new(1 << 20, options).expect("valid options"))
 }
 
 impl Default for App {
@@ -53,18 +52,32 @@ impl App {
         let settings = Settings::load(&pairs, &[]).expect("valid settings").settings;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let plugins = cumulo_plugins::enabled(&settings);
+        let api = Api::new(Arc::new(settings), plugins, Arc::clone(&clock));
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
         Self {
-            api: Arc::new(Api::new(Arc::new(settings), plugins, Arc::clone(&clock))),
-            store: Arc::new(Memory::new(clock)),
-            tokens: Mutex::default(),
-            runtime: tokio::runtime::Builder::new_current_thread().build().expect("a runtime"),
+            service: Service::new(Arc::new(api), Arc::new(Memory::new(clock)), cache()),
+            runtime: runtime.enable_time().build().expect("a runtime"),
         }
+    }
+
+    /// What is stored, for tests that look behind the protocol.
+    pub fn store(&self) -> &dyn Store {
+        &*self.service.store
+    }
+
+    /// Waits for something of the store.
+    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     /// A client that is logged in under this name.
     pub fn user(&self, name: &str) -> Client<'_> {
-        let value = format!("Basic {}", STANDARD.encode(format!("{name}:password")));
-        self.anonymous().header("authorization", &value)
+        self.login(name, "password")
+    }
+
+    /// A client that sends this name and password.
+    pub fn login(&self, name: &str, password: &str) -> Client<'_> {
+        self.anonymous().header("authorization", &basic(name, password))
     }
 
     /// A client that is not logged in.
@@ -79,32 +92,15 @@ impl App {
     }
 
     fn answer(&self, request: Request) -> Response {
-        let reply = match self.api.begin(request) {
-            Step::Done(reply) => *reply,
-            Step::Run(call) => self.run(*call),
-        };
+        let reply = self.runtime.block_on(self.service.answer(request));
         let json = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
         Response { status: reply.status.as_u16(), headers: reply.headers, json }
     }
+}
 
-    fn run(&self, mut call: Call) -> Reply {
-        let mut tokens = self.tokens.lock().expect("no test panics while it asks");
-        call.redeemed = self.api.single_use(&call);
-        call.redeemed.retain(|nonce| tokens.remove(nonce));
-        let (call, mut access) = (Arc::new(call), Access::Read);
-        let reply = loop {
-            let (api, inner) = (Arc::clone(&self.api), Arc::clone(&call));
-            let work = self.store.transact(access, move |tx| api.answer(&inner, tx));
-            match self.runtime.block_on(work) {
-                Ok(reply) => break reply,
-                Err(store::Error::ReadOnly) => access = Access::Write,
-                Err(error) => break self.api.failed(&call, error),
-            }
-        };
-        let unused = call.redeemed.iter().filter(|nonce| !reply.single_use.used.contains(nonce));
-        tokens.extend(unused.chain(&reply.single_use.issued).cloned());
-        reply
-    }
+/// The value of an `Authorization` header.
+pub fn basic(name: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
 }
 
 /// Somebody who sends requests. Paths are without `/v1`.

@@ -8,11 +8,10 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     api::{Api, Refused},
-    call::Call,
+    call::{Call, Item},
     error::{ApiError, Errno, Result},
-    paging,
     params::{
-        batch::{Item, parse},
+        batch::{self as params, parse},
         headers::ContentType,
     },
     reply::Reply,
@@ -20,50 +19,64 @@ use crate::{
     store::Transaction,
 };
 
-pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
+/// Reads the requests of a batch, before its transaction: they may have to be prepared, and the
+/// transaction shall be short.
+pub(crate) fn read(api: &Api, call: &Call) -> Result<Vec<Item>> {
     ContentType::parse(&call.request)?;
-    let body = call.json()?;
-    let items = parse(body, api.settings.batch_max_requests)?;
-    let mut responses = Vec::with_capacity(items.len());
-    let mut bytes = 0;
-    let mut whole = Reply::empty(StatusCode::OK);
-    for item in items {
-        let response = if bytes > api.settings.max_response_bytes {
-            render(&item.path, false, refuse_large(api).into_reply())
-        } else {
-            answer_item(api, call, item, &mut whole, tx)?
-        };
-        bytes += response.len();
-        responses.push(response);
-    }
+    let items = parse(call.json()?, api.settings.batch_max_requests)?;
+    Ok(items.into_iter().map(|item| read_item(api, &call.request, item)).collect())
+}
+
+fn read_item(api: &Api, batch: &Request, mut item: params::Item) -> Item {
+    let is_head = item.method == Method::HEAD;
+    let body = item.body.take();
+    let request = match build_request(api, &batch.headers, item, body.is_some()) {
+        Ok(request) => request,
+        Err(error) => {
+            let reply = Box::new(error.into_reply());
+            return Item { path: batch.path.clone(), is_head: false, call: Err(reply) };
+        }
+    };
+    let mut path = request.path.clone();
+    let call = match api.call(request, body) {
+        Err(refused) if let Some(target) = redirected_path(api, &refused) => {
+            path.clone_from(&target);
+            api.call(Request { path: target, ..refused.request }, refused.body)
+        }
+        result => result,
+    };
+    let call = call.map(Box::new).map_err(|refused| Box::new(refused.reply));
+    Item { path, is_head, call }
+}
+
+/// Answers a batch whose requests were [`read`].
+pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
     let mut out = b"{\"responses\":[".to_vec();
-    for (index, response) in responses.iter().enumerate() {
+    let mut whole = Reply::empty(StatusCode::OK);
+    for (index, item) in call.items.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(response);
+        let reply = if out.len() > api.settings.max_response_bytes {
+            refuse_large(api).into_reply()
+        } else {
+            answer(api, item, tx)?
+        };
+        whole.single_use.issued.extend_from_slice(&reply.single_use.issued);
+        whole.single_use.used.extend_from_slice(&reply.single_use.used);
+        whole.empties_cache |= reply.empties_cache;
+        render(item, reply, &mut out);
     }
     out.extend_from_slice(b"]}");
-    let mut reply = Reply::raw_json(StatusCode::OK, out);
-    reply.single_use = whole.single_use;
-    reply.empties_cache = whole.empties_cache;
-    Ok(reply)
+    let (single_use, empties_cache) = (whole.single_use, whole.empties_cache);
+    Ok(Reply { single_use, empties_cache, ..Reply::raw_json(StatusCode::OK, out) })
 }
 
-/// The nonces of single-use tokens that the items bring.
-pub(crate) fn single_use(api: &Api, call: &Call) -> Vec<String> {
-    // Nearly always there are none, and the items need not be read twice.
-    let deletes = |item: &Value| item.get("method").is_some_and(|method| method == "DELETE");
-    let body = call.body.as_ref().unwrap_or(&Value::Null);
-    let items = body.get("requests").and_then(Value::as_array);
-    let deletes_one = items.is_some_and(|items| items.iter().any(deletes));
-    if !deletes_one && !body.get("defaults").is_some_and(deletes) {
-        return Vec::new();
+fn answer(api: &Api, item: &Item, tx: &mut dyn Transaction) -> Result<Reply> {
+    match &item.call {
+        Ok(call) => Ok(api.finish_call(call, api.dispatch_nested(call, tx)?)),
+        Err(reply) => Ok(Reply::clone(reply)),
     }
-    let Ok(items) = parse(body, api.settings.batch_max_requests) else { return Vec::new() };
-    let deletions = items.iter().filter(|item| item.method == Method::DELETE);
-    let queries = deletions.filter_map(|item| Some(item.path.split_once('?')?.1));
-    queries.filter_map(paging::nonce).collect()
 }
 
 /// For the items after those whose answers are too large already. They are not carried out.
@@ -73,44 +86,13 @@ fn refuse_large(api: &Api) -> ApiError {
     ApiError::new(Errno::RequestTooLarge).with_message(message)
 }
 
-/// Answers one item, and writes the answer as JSON. What it means for the cache is added to the
-/// answer of the whole batch.
-fn answer_item(
+/// The request of an item, without its body.
+fn build_request(
     api: &Api,
-    batch: &Call,
-    item: Item,
-    whole: &mut Reply,
-    tx: &mut dyn Transaction,
-) -> Result<Vec<u8>> {
-    let request = match build_request(api, &batch.request.headers, item) {
-        Ok(request) => request,
-        Err(error) => return Ok(render(&batch.request.path, false, error.into_reply())),
-    };
-    let is_head = request.method == Method::HEAD;
-    let mut path = request.path.clone();
-    let call = match api.call(request) {
-        Err(refused) if let Some(target) = redirected_path(api, &refused) => {
-            path.clone_from(&target);
-            api.call(Request { path: target, ..refused.request })
-        }
-        result => result,
-    };
-    let reply = match call {
-        Ok(mut call) => {
-            // Without those that items before this one have used.
-            call.redeemed.clone_from(&batch.redeemed);
-            call.redeemed.retain(|nonce| !whole.single_use.used.contains(nonce));
-            api.finish_call(&call, api.dispatch_nested(&call, tx)?)
-        }
-        Err(refused) => refused.reply,
-    };
-    whole.single_use.issued.extend_from_slice(&reply.single_use.issued);
-    whole.single_use.used.extend_from_slice(&reply.single_use.used);
-    whole.empties_cache |= reply.empties_cache;
-    Ok(render(&path, is_head, reply))
-}
-
-fn build_request(api: &Api, inherited: &HeaderMap, item: Item) -> Result<Request> {
+    inherited: &HeaderMap,
+    item: params::Item,
+    has_body: bool,
+) -> Result<Request> {
     let (path, query) = item.path.split_once('?').unwrap_or((&item.path, ""));
     let mut headers = inherited.clone();
     headers.remove(header::CONTENT_LENGTH);
@@ -118,15 +100,11 @@ fn build_request(api: &Api, inherited: &HeaderMap, item: Item) -> Result<Request
     for (name, value) in item.headers {
         headers.insert(name, value);
     }
-    let body = match item.body {
-        None => Vec::new(),
-        Some(body) => {
-            let json = HeaderValue::from_static("application/json; charset=utf-8");
-            headers.insert(header::CONTENT_TYPE, json);
-            serde_json::to_vec(&body).expect("plain data serializes")
-        }
-    };
-    let mut request = Request::new(item.method, path, query, headers, body)?;
+    if has_body {
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        headers.insert(header::CONTENT_TYPE, json);
+    }
+    let mut request = Request::new(item.method, path, query, headers, Vec::new())?;
     let prefix = format!("/{}", api.prefix());
     if !request.path.starts_with(&prefix) {
         request.path = prefix + &request.path;
@@ -149,19 +127,21 @@ struct Response<'a> {
     body: &'a RawValue,
 }
 
-fn render(path: &str, is_head: bool, reply: Reply) -> Vec<u8> {
+/// Writes the response to an item as JSON.
+fn render(item: &Item, reply: Reply, out: &mut Vec<u8>) {
     let headers = reply
         .headers
         .iter()
         .filter_map(|(name, value)| Some((display_name(name), Value::from(value.to_str().ok()?))))
         .collect();
-    let text = if is_head { Vec::new() } else { reply.body };
+    let text = if item.is_head { Vec::new() } else { reply.body };
     let raw = String::from_utf8(text)
         .ok()
         .and_then(|text| RawValue::from_string(text).ok())
         .unwrap_or_else(|| RawValue::from_string("\"\"".to_owned()).expect("valid JSON"));
-    let response = Response { path, status: reply.status.as_u16(), headers, body: &raw };
-    serde_json::to_vec(&response).expect("plain data serializes")
+    let response =
+        Response { path: &item.path, status: reply.status.as_u16(), headers, body: &raw };
+    serde_json::to_writer(out, &response).expect("plain data serializes");
 }
 
 /// The name as HTTP/1.1 servers commonly spell it: clients compare it as text.

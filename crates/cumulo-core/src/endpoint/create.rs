@@ -39,7 +39,7 @@ pub(super) fn post(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> 
         return Ok(cx.object_reply(StatusCode::OK, &entry.object, &entry.acl));
     }
     let payload = payload.unwrap_or_default();
-    let id = posted_id.map_or_else(|| cx.api.ids(cx.resource()).generate(), str::to_owned);
+    let id = posted_id.map_or_else(|| cx.api.new_id(cx.resource()), str::to_owned);
     let acl = cx.next_acl(None, payload.permissions.as_ref(), true, false);
     let object = cx.store(&id, payload.data.unwrap_or_default(), &acl, None, tx)?;
     Ok(cx.object_reply(StatusCode::CREATED, &object, &acl))

@@ -66,7 +66,7 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
     let mut problems = Vec::new();
     let preconditions = cx.common(&mut problems);
     let params = list::parameters(cx, problems)?;
-    let timestamp = tx.timestamp(&cx.target.list)?;
+    let timestamp = cx.list_timestamp(tx)?;
     check_list(preconditions, timestamp)?;
     let limit = list::effective_limit(cx.api, &params);
     let mut query = params.query.clone();
@@ -78,7 +78,7 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
     let mut single_use = SingleUse::default();
     if let Some(token) = &params.token {
         let token = Token::decode(token, &params)?;
-        if !cx.call.redeemed.contains(&token.nonce) {
+        if cx.call.redeemed.as_ref() != Some(&token.nonce) {
             let problem = "_token was already used or has expired.";
             return Err(Invalid::unnamed(Location::Querystring, problem).into());
         }
@@ -89,13 +89,13 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
     let mut body = b"{\"data\":[".to_vec();
     let mut latest = None;
     for id in &ids {
-        let Some(timestamp) = tx.delete(&cx.target.list, id, None)? else { continue };
+        let Some(timestamp) = tx.delete(&cx.target.list_of(id), id, None)? else { continue };
         effects::after_delete(cx.target, id, tx)?;
         if latest.is_some() {
             body.push(b',');
         }
         render::write_row(render::tombstone(id, timestamp).as_row(), &mut body);
-        latest = Some(timestamp);
+        latest = latest.max(Some(timestamp));
     }
     body.extend_from_slice(b"]}");
     let mut reply = Reply::raw_json(StatusCode::OK, body);
@@ -117,7 +117,7 @@ fn matching(
     tx: &mut dyn Transaction,
 ) -> Result<(Vec<String>, Option<Object>)> {
     let (mut ids, mut last, mut more) = (Vec::new(), None, false);
-    tx.list(&cx.target.list, query, &mut |row| {
+    cx.list(query, tx, &mut |row| {
         if ids.len() == limit {
             more = true;
             return Ok(ControlFlow::Break(()));

@@ -58,6 +58,18 @@ fn schema_in(entry: &Entry, name: &str) -> Option<Value> {
     render::parse(&entry.object.data).remove(name)
 }
 
+/// Lets the plugin that has added this kind of objects complete the data of one.
+pub(super) fn before_put(
+    cx: &Context<'_>,
+    id: &str,
+    data: &mut Map<String, Value>,
+    existing: Option<&Entry>,
+) -> Result<()> {
+    let Some(owner) = cx.api.owner(cx.resource()) else { return Ok(()) };
+    let old = existing.map(|entry| render::parse(&entry.object.data));
+    owner.before_put(cx.call, cx.target, id, data, old.as_ref())
+}
+
 /// Carries out what follows from a created or changed object.
 pub(super) fn after_put(
     target: &Target,

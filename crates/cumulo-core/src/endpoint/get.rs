@@ -37,7 +37,7 @@ pub(super) fn get(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Resul
     let mut reply = if fields.is_empty() {
         cx.object_reply(StatusCode::OK, &entry.object, &entry.acl)
     } else {
-        let data = render::project(&render::to_map(entry.object.as_row()), &fields);
+        let data = render::project(&render::to_map(cx.shown(&entry.object).as_row()), &fields);
         let mut reply = Reply::json(StatusCode::OK, &json!({"data": data}));
         reply.set_timestamp(timestamp);
         reply
@@ -53,5 +53,5 @@ fn fields(cx: &Context<'_>) -> Result<Vec<Vec<String>>> {
     }
     let mut pairs = parse_query(&cx.call.request.query).unwrap_or_default();
     pairs.retain(|(name, _)| name == "_fields");
-    Ok(querystring::parse(&pairs, Known::Any, cx.api.clock.now())?.fields)
+    Ok(querystring::parse(&pairs, Known::AllBut(cx.resource().secrets), cx.api.clock.now())?.fields)
 }

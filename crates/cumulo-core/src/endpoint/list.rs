@@ -12,6 +12,7 @@ use crate::{
     object::{Object, Row},
     paging::Token,
     params::querystring::{self, Known, ListParams},
+    query::{Field, Query, Sort},
     render,
     reply::{Reply, ascii},
     request::{PATH, encode_query, parse_query},
@@ -36,8 +37,9 @@ pub(super) fn get(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
     };
     listing.params.query.limit = Some(listing.limit.saturating_add(1));
     let bytes = cx.api.settings.max_response_bytes;
-    let mut page = Page::new(&listing.params.fields, listing.limit, bytes);
-    tx.list(&cx.target.list, &listing.params.query, &mut |row| Ok(page.add(row)))?;
+    let secrets = cx.resource().secrets;
+    let mut page = Page::new(&listing.params.fields, secrets, listing.limit, bytes);
+    cx.list(&listing.params.query, tx, &mut |row| Ok(page.add(row)))?;
     let next = page.finish(&mut listing.reply.body);
     if let Some((last, count)) = next {
         let token = Token::after(last.as_row(), &listing.params, listing.offset + count);
@@ -52,10 +54,22 @@ pub(super) fn head(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> 
         Prepared::Listing(listing) => listing,
     };
     listing.params.query.tombstones = false;
-    let count = tx.count(&cx.target.list, &listing.params.query)?;
+    let count = count(cx, &listing.params.query, tx)?;
     add_totals(&mut listing.reply, count);
     listing.reply.body = b"{\"data\":[]}".to_vec();
     Ok(listing.reply)
+}
+
+fn count(cx: &Context<'_>, query: &Query, tx: &mut dyn Transaction) -> Result<u64> {
+    if !cx.target.everywhere {
+        return Ok(tx.count(&cx.target.list, query)?);
+    }
+    let mut count = 0;
+    cx.list(query, tx, &mut |_| {
+        count += 1;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(count)
 }
 
 /// Tells how many objects there are.
@@ -75,8 +89,9 @@ fn prepare(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Prepared> {
     let mut problems = Vec::new();
     let preconditions = cx.common(&mut problems);
     let mut params = parameters(cx, problems)?;
-    let timestamp = tx.timestamp(&cx.target.list)?;
-    if preconditions.is_not_modified(timestamp) {
+    let timestamp = cx.list_timestamp(tx)?;
+    // Of many lists, the newest timestamp does not tell whether another one has changed.
+    if !cx.target.everywhere && preconditions.is_not_modified(timestamp) {
         return Ok(Prepared::NotModified(not_modified(timestamp)));
     }
     check_list(preconditions, timestamp)?;
@@ -108,7 +123,14 @@ fn deprecated_to(api: &Api) -> HeaderValue {
 
 /// The parameters of a request to a list of schemaless objects; `problems` are those found before.
 pub(super) fn parameters(cx: &Context<'_>, problems: Vec<Invalid>) -> Result<ListParams> {
-    parse_parameters(cx.api, cx.call, Known::Any, problems)
+    let known = Known::AllBut(cx.resource().secrets);
+    let mut params = parse_parameters(cx.api, cx.call, known, problems)?;
+    if cx.target.everywhere {
+        // Objects of several lists may have the same timestamp.
+        params.query.sort.push(Sort { field: Field::Id, descending: false });
+        params.sort_names.push("id".to_owned());
+    }
+    Ok(params)
 }
 
 /// The parameters of a list request.
@@ -166,6 +188,7 @@ fn next_page_url(api: &Api, call: &Call, limit: usize, token: &Token) -> String 
 struct Page<'a> {
     body: Vec<u8>,
     fields: &'a [Vec<String>],
+    secrets: &'static [&'static str],
     limit: usize,
     max_bytes: usize,
     count: usize,
@@ -174,8 +197,14 @@ struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    fn new(fields: &'a [Vec<String>], limit: usize, max_bytes: usize) -> Self {
-        Self { body: Vec::new(), fields, limit, max_bytes, count: 0, last: None, more: false }
+    fn new(
+        fields: &'a [Vec<String>],
+        secrets: &'static [&'static str],
+        limit: usize,
+        max_bytes: usize,
+    ) -> Self {
+        let body = Vec::new();
+        Self { body, fields, secrets, limit, max_bytes, count: 0, last: None, more: false }
     }
 
     /// Takes a row; the one beyond the limits only shows that there are more.
@@ -184,6 +213,8 @@ impl<'a> Page<'a> {
             self.more = true;
             return ControlFlow::Break(());
         }
+        let data = render::without(row.data, self.secrets);
+        let row = Row { data: &data, ..row };
         self.body.extend_from_slice(if self.count == 0 { b"{\"data\":[" } else { b"," });
         if self.fields.is_empty() {
             render::write_row(row, &mut self.body);

@@ -24,7 +24,7 @@ use crate::{
     },
     query::{Field, Filter, Query, Sort},
     reply::Reply,
-    resource::{BUCKET, COLLECTION, GROUP, Resource, Target, uri_of},
+    resource::{BUCKET, COLLECTION, GROUP, Resource, uri_of},
     store::Transaction,
 };
 
@@ -140,7 +140,7 @@ fn entries(api: &Api, principals: &[String], tx: &mut dyn Transaction) -> Result
         rights.entry(uri).or_default().extend(held.cloned());
     }
     add_configured(api, principals, &mut rights, tx)?;
-    let entries = rights.into_iter().filter_map(|(uri, held)| entry(&uri, &held));
+    let entries = rights.into_iter().filter_map(|(uri, held)| entry(api, &uri, &held));
     let root = root_entry(api, principals);
     let entries = entries.chain(root);
     Ok(entries
@@ -190,17 +190,24 @@ fn ids(list: &List, tx: &mut dyn Transaction) -> Result<Vec<String>> {
 
 /// What the settings allow at the root.
 fn root_entry(api: &Api, principals: &[String]) -> Option<Map<String, Value>> {
-    let creates = api.configured.may_create_bucket(principals);
-    creates.then(|| {
-        let entry = json!({"uri": "/", "resource_name": "root", "permissions": ["bucket:create"]});
-        let Value::Object(entry) = entry else { unreachable!("an object literal") };
-        entry
-    })
+    let creates: Vec<_> = api
+        .added
+        .iter()
+        .copied()
+        .chain([&BUCKET])
+        .filter(|resource| api.configured.may_create(resource, principals))
+        .map(|resource| format!("{}:create", resource.name))
+        .collect();
+    let Value::Object(entry) = json!({"uri": "/", "resource_name": "root", "permissions": creates})
+    else {
+        unreachable!("an object literal")
+    };
+    (!creates.is_empty()).then_some(entry)
 }
 
 /// The entry of an object; none for a URI that no object has.
-fn entry(uri: &str, held: &BTreeSet<String>) -> Option<Map<String, Value>> {
-    let target = Target::parse(uri)?;
+fn entry(api: &Api, uri: &str, held: &BTreeSet<String>) -> Option<Map<String, Value>> {
+    let target = api.target(uri)?;
     let id = target.id.clone()?;
     let mut entry = Map::new();
     entry.insert("uri".into(), uri.into());

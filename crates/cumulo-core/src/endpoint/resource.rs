@@ -1,5 +1,7 @@
 //! Lists and objects: what all verbs share.
 
+use std::{borrow::Cow, ops::ControlFlow};
+
 use http::Method;
 use serde_json::Value;
 
@@ -10,11 +12,13 @@ use crate::{
     call::Call,
     cors,
     error::{ApiError, Invalid, Location, Result},
-    object::{Acl, Timestamp},
+    object::{Acl, List, Object, Timestamp},
     params::headers::{ContentType, Preconditions, require_json_accepted},
+    query::Query,
+    render,
     reply::Reply,
     resource::{Resource, Target},
-    store::Transaction,
+    store::{Transaction, Visit},
 };
 
 use super::{create, delete, get, list, patch, put};
@@ -26,6 +30,8 @@ pub(super) struct Context<'a> {
     pub(super) target: &'a Target,
     pub(super) content_type: ContentType,
     pub(super) principals: Vec<String>,
+    /// Who is named as the writer of what is written.
+    pub(super) writer: Cow<'a, str>,
 }
 
 /// Answers a request to a list or an object.
@@ -44,17 +50,24 @@ pub fn answer(api: &Api, call: &Call, target: &Target, tx: &mut dyn Transaction)
     let content_type =
         if has_body(method) { ContentType::parse(&call.request)? } else { ContentType::Json };
     let principals = authorization::principals(call.user.as_deref(), tx)?;
-    let cx = Context { api, call, target, content_type, principals };
-    match (&target.id, method) {
-        (None, &Method::GET) => list::get(&cx, tx),
-        (None, &Method::HEAD) => list::head(&cx, tx),
-        (None, &Method::POST) => create::post(&cx, tx),
-        (None, _) => delete::delete_list(&cx, tx),
-        (Some(id), &Method::GET | &Method::HEAD) => get::get(&cx, id, tx),
-        (Some(id), &Method::PUT) => put::put(&cx, id, tx),
-        (Some(id), &Method::PATCH) => patch::patch(&cx, id, tx),
-        (Some(id), _) => delete::delete_object(&cx, id, tx),
-    }
+    let mut cx = Context {
+        api,
+        call,
+        target,
+        content_type,
+        principals,
+        writer: Cow::Borrowed(call.principal()),
+    };
+    let Some(owner) = api.owner(target.resource) else { return cx.answer(tx) };
+    let place = owner.place(api, call, target, &cx.principals)?;
+    let located = Target {
+        everywhere: place.parent.is_none(),
+        list: List::new(place.parent.unwrap_or_default(), target.resource.name),
+        ..target.clone()
+    };
+    cx.target = &located;
+    cx.writer = Cow::Owned(place.writer);
+    cx.answer(tx)
 }
 
 /// Whether one object is written, rather than those of a list deleted.
@@ -70,7 +83,7 @@ fn has_body(method: &Method) -> bool {
 /// Refuses lists under parents that can't be there because of their ids.
 fn require_valid_parents(api: &Api, target: &Target) -> Result<()> {
     for ancestor in &target.ancestors {
-        if !api.ids(ancestor.resource).accepts(&ancestor.id) {
+        if !api.accepts_id(ancestor.resource, &ancestor.id) {
             return Err(ApiError::parent_not_found(ancestor.resource.name, &ancestor.id));
         }
     }
@@ -94,7 +107,7 @@ fn check_posted_id(api: &Api, call: &Call, target: &Target) -> Result<()> {
     }
     match call.body.as_ref().ok().and_then(|body| body.get("data")?.get("id")) {
         None => Ok(()),
-        Some(Value::String(id)) if api.ids(target.resource).accepts(id) => Ok(()),
+        Some(Value::String(id)) if api.accepts_id(target.resource, id) => Ok(()),
         Some(_) => Err(invalid_id()),
     }
 }
@@ -104,6 +117,19 @@ fn invalid_id() -> ApiError {
 }
 
 impl Context<'_> {
+    fn answer(&self, tx: &mut dyn Transaction) -> Result<Reply> {
+        match (&self.target.id, &self.call.request.method) {
+            (None, &Method::GET) => list::get(self, tx),
+            (None, &Method::HEAD) => list::head(self, tx),
+            (None, &Method::POST) => create::post(self, tx),
+            (None, _) => delete::delete_list(self, tx),
+            (Some(id), &Method::GET | &Method::HEAD) => get::get(self, id, tx),
+            (Some(id), &Method::PUT) => put::put(self, id, tx),
+            (Some(id), &Method::PATCH) => patch::patch(self, id, tx),
+            (Some(id), _) => delete::delete_object(self, id, tx),
+        }
+    }
+
     pub(super) fn authorizer(&self) -> Authorizer<'_> {
         Authorizer {
             configured: &self.api.configured,
@@ -118,7 +144,7 @@ impl Context<'_> {
 
     /// Refuses an id in the path that no object can have.
     pub(super) fn check_id(&self, id: &str) -> Result<()> {
-        if self.api.ids(self.resource()).accepts(id) { Ok(()) } else { Err(invalid_id()) }
+        if self.api.accepts_id(self.resource(), id) { Ok(()) } else { Err(invalid_id()) }
     }
 
     /// The problems that every request can have: its origin, the JSON of its body, and its
@@ -152,16 +178,52 @@ impl Context<'_> {
         let holder = self.target.holder().filter(|holder| holder.resource.name == "collection");
         let Some(holder) = holder else { return Ok(None) };
         let Some(collection) = tx.get(&holder.list, &holder.id)? else { return Ok(None) };
-        Ok(crate::render::parse(&collection.object.data)
-            .get("cache_expires")
-            .and_then(Value::as_i64))
+        Ok(render::parse(&collection.object.data).get("cache_expires").and_then(Value::as_i64))
     }
 
     /// What of an object's access control list the user sees: all of it for who is named as a
     /// writer, nothing for others.
     pub(super) fn visible_acl<'a>(&self, acl: &'a Acl) -> &'a Acl {
         const NOTHING: &Acl = &Acl(std::collections::BTreeMap::new());
-        if acl.grants("write", &self.principals) { acl } else { NOTHING }
+        let writes = acl.0.get("write").is_some_and(|writers| writers.contains(&*self.writer));
+        if writes || acl.grants("write", &self.principals) { acl } else { NOTHING }
+    }
+
+    /// The object as clients see it: without its secrets.
+    pub(super) fn shown<'a>(&self, object: &'a Object) -> Cow<'a, Object> {
+        match render::without(&object.data, self.resource().secrets) {
+            Cow::Borrowed(_) => Cow::Borrowed(object),
+            Cow::Owned(data) => Cow::Owned(Object { data, ..object.clone() }),
+        }
+    }
+
+    /// The timestamp of the list, or of the newest object if many lists are meant.
+    pub(super) fn list_timestamp(&self, tx: &mut dyn Transaction) -> Result<Timestamp> {
+        if !self.target.everywhere {
+            return Ok(tx.timestamp(&self.target.list)?);
+        }
+        let query = Query { tombstones: true, limit: Some(1), ..Query::default() };
+        let mut newest = Timestamp::default();
+        tx.list_all(self.resource().name, &query, &mut |row| {
+            newest = row.last_modified;
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(newest)
+    }
+
+    /// Calls `visit` for each object that matches.
+    pub(super) fn list(
+        &self,
+        query: &Query,
+        tx: &mut dyn Transaction,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        if self.target.everywhere {
+            tx.list_all(self.resource().name, query, visit)?;
+        } else {
+            tx.list(&self.target.list, query, visit)?;
+        }
+        Ok(())
     }
 
     /// The 404 of this object.

@@ -4,14 +4,8 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::{
-    api::Api,
-    authorization,
-    call::Call,
-    error::Result,
-    object::Acl,
-    reply::Reply,
-    resource::{Target, uri_of},
-    store::Transaction,
+    api::Api, authorization, call::Call, error::Result, object::Acl, reply::Reply,
+    resource::uri_of, store::Transaction,
 };
 
 use super::effects;
@@ -26,7 +20,7 @@ pub(crate) fn delete(
     let user = call.user.as_deref();
     authorization::require_named(&api.settings, "user-data_delete", &principals, user)?;
     let timestamp = tx.timestamp(&crate::object::List::new("", "userdata"))?;
-    delete_owned(principal, tx)?;
+    delete_owned(api, principal, tx)?;
     tx.leave_all(principal)?;
     tx.disband(principal)?;
     let mut reply = Reply::json(StatusCode::OK, &json!({"data": {"principal": principal}}));
@@ -36,7 +30,7 @@ pub(crate) fn delete(
 
 /// Deletes the objects that only `principal` may write, topmost first, and takes its name out of
 /// the access control lists of the others.
-fn delete_owned(principal: &str, tx: &mut dyn Transaction) -> Result<()> {
+fn delete_owned(api: &Api, principal: &str, tx: &mut dyn Transaction) -> Result<()> {
     let mut grants = tx.granted(&[principal.to_owned()])?;
     grants.sort_by_key(|grant| uri_of(&grant.list, &grant.id).matches('/').count());
     for grant in grants {
@@ -46,7 +40,7 @@ fn delete_owned(principal: &str, tx: &mut dyn Transaction) -> Result<()> {
         }
         if is_only_writer(&grant.acl, principal) {
             tx.delete(&grant.list, &grant.id, None)?;
-            if let Some(target) = Target::parse(&uri_of(&grant.list, &grant.id)) {
+            if let Some(target) = api.target(&uri_of(&grant.list, &grant.id)) {
                 effects::after_delete(&target, &grant.id, tx)?;
             }
         } else {

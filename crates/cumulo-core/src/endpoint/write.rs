@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 
 use crate::{
-    error::{Invalid, Location, Result},
+    error::{ApiError, Invalid, Location, Result},
     object::{Acl, Object, Timestamp},
     params::{
         body::Permissions,
@@ -62,9 +62,9 @@ impl Context<'_> {
             let authorizer = self.authorizer();
             let readable =
                 authorizer.require_on_object(self.target, Some(&entry.acl), "read", tx).is_ok();
-            shown = readable.then_some(&entry.object);
+            shown = readable.then(|| self.shown(&entry.object));
         }
-        Err(precondition_failed(crate::error::ApiError::modified_meanwhile(shown), timestamp))
+        Err(precondition_failed(ApiError::modified_meanwhile(shown.as_deref()), timestamp))
     }
 
     /// The timestamp that the client wants, if it is one to obey: an integer, and later than that
@@ -113,7 +113,7 @@ impl Context<'_> {
     /// Whoever writes an object may write it again.
     pub(super) fn add_writer(&self, acl: &mut Acl) {
         if self.api.settings.explicit_permissions {
-            acl.add("write", self.call.principal());
+            acl.add("write", &self.writer);
         }
     }
 
@@ -134,6 +134,7 @@ impl Context<'_> {
             tx.timestamp(&self.target.list)?;
         }
         data.insert("id".to_owned(), id.into());
+        effects::before_put(self, id, &mut data, existing)?;
         effects::validate(self, &mut data, tx)?;
         let text = render::to_data(data);
         let new_acl = existing.is_none_or(|entry| *entry.acl != *acl).then_some(acl);
@@ -145,7 +146,7 @@ impl Context<'_> {
 
     /// The answer with a whole object.
     pub(super) fn object_reply(&self, status: StatusCode, object: &Object, acl: &Acl) -> Reply {
-        let body = render::object_body(object, Some(self.visible_acl(acl)));
+        let body = render::object_body(&self.shown(object), Some(self.visible_acl(acl)));
         let mut reply = Reply::raw_json(status, body);
         reply.set_timestamp(object.last_modified);
         reply

@@ -29,8 +29,12 @@ impl Payload {
     /// Reads the body of a POST or PUT, with the fields that `resource` defines checked.
     pub fn parse(body: &Value, resource: &Resource, problems: &mut Vec<Invalid>) -> Self {
         let mut payload = Self::parse_patch(body, resource, problems);
-        if let Some(data) = &mut payload.data {
-            problems.extend(check_fields(resource, data, "data."));
+        match &mut payload.data {
+            Some(data) => problems.extend(check_fields(resource, data, "data.")),
+            None if !resource.secrets.is_empty() && body.get("data").is_none() => {
+                problems.push(Invalid::new(Location::Body, "data", "Required"));
+            }
+            None => {}
         }
         payload
     }
@@ -125,6 +129,14 @@ pub fn check_fields(resource: &Resource, data: &mut Data, prefix: &str) -> Vec<I
     let mut problem = |name: &str, description: String| {
         problems.push(Invalid::new(Location::Body, format!("{prefix}{name}"), description));
     };
+    for secret in resource.secrets {
+        match data.get(*secret) {
+            None | Some(Value::Null) => problem(secret, "Required".to_owned()),
+            Some(Value::String(text)) if text.is_empty() => problem(secret, "Required".to_owned()),
+            Some(Value::String(_)) => {}
+            Some(other) => problem(secret, not_a_string(other, secret)),
+        }
+    }
     match resource.name {
         "bucket" => {
             for name in ["collection:schema", "group:schema", "record:schema"] {

@@ -30,8 +30,8 @@ pub struct ListParams {
 /// How fields are recognized.
 #[derive(Clone, Copy, Debug)]
 pub enum Known {
-    /// Every name may be filtered and sorted by.
-    Any,
+    /// Every name but these first ones may be filtered and sorted by.
+    AllBut(&'static [&'static str]),
     /// Only these first names, `id`, `last_modified` and `deleted`.
     Only(&'static [&'static str]),
 }
@@ -40,7 +40,7 @@ impl Known {
     fn accepts(self, name: &str) -> bool {
         let first = name.split('.').next().unwrap_or(name);
         match self {
-            Self::Any => true,
+            Self::AllBut(names) => !names.contains(&first),
             Self::Only(names) => {
                 matches!(first, "id" | "last_modified" | "deleted") || names.contains(&first)
             }
@@ -409,7 +409,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
     fn parse_text(query: &str) -> Result<ListParams> {
-        parse(&crate::request::parse_query(query).unwrap(), Known::Any, NOW)
+        parse(&crate::request::parse_query(query).unwrap(), Known::AllBut(&[]), NOW)
     }
 
     fn filters(query: &str) -> Vec<Filter> {

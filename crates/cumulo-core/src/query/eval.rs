@@ -31,7 +31,7 @@ impl Query {
 
     /// Which of two rows comes first.
     pub fn compare(&self, a: Row<'_>, b: Row<'_>) -> Ordering {
-        if self.is_newest_first() {
+        if self.sort.is_empty() {
             return b.last_modified.cmp(&a.last_modified);
         }
         self.sort

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{CacheEngine, Engine, PolicyKind, Settings, source::Source};
+use crate::authorization::EVERYONE;
 
 /// Brings the settings into their final shape and finds what can't work.
 pub(super) fn run(settings: &mut Settings, source: &mut Source) {
@@ -14,6 +15,7 @@ pub(super) fn run(settings: &mut Settings, source: &mut Source) {
     check_cache(settings, source);
     check_version(settings, source);
     check_security(settings, source);
+    check_accounts(settings, source);
 }
 
 fn check_storage(settings: &Settings, source: &mut Source) {
@@ -103,6 +105,46 @@ fn check_security(settings: &Settings, source: &mut Source) {
         source.warnings.push(
             "The plugin 'flush' is on: anybody can delete everything with POST /__flush__.".into(),
         );
+    }
+}
+
+/// Accounts need their policy, the right order of policies, and creators who may do what they expect.
+fn check_accounts(settings: &Settings, source: &mut Source) {
+    let is_on = settings.includes.iter().any(|plugin| plugin == "accounts");
+    let place = |kind| settings.auth_policies.iter().position(|policy| policy.kind == kind);
+    match (is_on, place(PolicyKind::Plugin("accounts"))) {
+        (false, None) => return,
+        (false, Some(_)) => {
+            let problem = "the policy of accounts needs the plugin 'accounts' in 'includes'";
+            return source.mistake("multiauth.policies", problem);
+        }
+        (true, None) => {
+            let problem = "Account policy missing: name one whose 'multiauth.policy.<name>.use' \
+                           is kinto.plugins.accounts.AccountsPolicy";
+            source.mistake("multiauth.policies", problem);
+        }
+        (true, Some(place_of_accounts)) => {
+            if place(PolicyKind::Basic).is_some_and(|basic| basic < place_of_accounts) {
+                let problem = "'basicauth' must come after the policy of accounts: it accepts \
+                               every name and password";
+                source.mistake("multiauth.policies", problem);
+            }
+        }
+    }
+    let principals = |name| settings.principals.get(name).map(Vec::as_slice).unwrap_or_default();
+    let admins = principals("account_write");
+    let powerless: Vec<_> = principals("account_create")
+        .iter()
+        .filter(|creator| *creator != EVERYONE && !admins.contains(creator))
+        .map(String::as_str)
+        .collect();
+    if !powerless.is_empty() {
+        let names = powerless.join(" ");
+        let problem = format!(
+            "only who is in 'account_write_principals' can create accounts for others; \
+             add there: {names}"
+        );
+        source.mistake("account_create_principals", problem);
     }
 }
 

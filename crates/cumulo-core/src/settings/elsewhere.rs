@@ -18,7 +18,6 @@ const NAMES: &[(&str, Elsewhere)] = &[
     ("profiler_enabled", Warn),
     ("sentry_dsn", Warn),
     ("statsd_url", Warn),
-    ("account_cache_ttl_seconds", Silent),
     ("account_validation*", Silent),
     ("admin_assets_path", Silent),
     ("cache_max_backlog", Silent),

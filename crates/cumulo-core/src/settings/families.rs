@@ -29,7 +29,7 @@ pub static FAMILIES: &[Family] = &[
                   permissions_read_principals = system.Everyone",
         docs: "Who has a permission on every object of a resource, whatever the objects' own \
                permissions say: bucket_create_principals, collection_write_principals, \
-               record_read_principals, user-data_delete_principals.",
+               record_read_principals, account_create_principals, user-data_delete_principals.",
     },
     Family {
         pattern: "<resource>_cache_expires_seconds",
@@ -63,13 +63,27 @@ pub static FAMILIES: &[Family] = &[
     },
     Family {
         pattern: "multiauth.policy.<name>.use",
-        expects: "kinto.core.authentication.BasicAuthAuthenticationPolicy",
+        expects: "kinto.core.authentication.BasicAuthAuthenticationPolicy or \
+                  kinto.plugins.accounts.AccountsPolicy",
         default: "kinto.core.authentication.BasicAuthAuthenticationPolicy for the name basicauth",
-        docs: "The kind of an authentication policy. The name becomes the first part of user ids.",
+        docs: "The kind of an authentication policy. The name becomes the first part of user ids; \
+               of accounts that is always account.",
     },
 ];
 
 const BASIC: &str = "kinto.core.authentication.BasicAuthAuthenticationPolicy";
+const ACCOUNTS: &str = "kinto.plugins.accounts.AccountsPolicy";
+/// The classes of policies.
+const CLASSES: &[(&str, PolicyKind)] = &[
+    (BASIC, PolicyKind::Basic),
+    ("basicauth", PolicyKind::Basic),
+    (ACCOUNTS, PolicyKind::Plugin("accounts")),
+    ("kinto.plugins.accounts.AccountsAuthenticationPolicy", PolicyKind::Plugin("accounts")),
+    (
+        "kinto.plugins.accounts.authentication.AccountsAuthenticationPolicy",
+        PolicyKind::Plugin("accounts"),
+    ),
+];
 const RESOURCES: &[&str] =
     &["bucket", "collection", "group", "record", "account", "history", "permissions", "user-data"];
 const PERMISSIONS: &[&str] = &["read", "write", "create", "delete"];
@@ -102,12 +116,18 @@ fn read_policies(settings: &mut Settings, source: &mut Source) {
                 continue;
             }
         };
-        if class == BASIC || class == "basicauth" {
-            let policy = AuthPolicy { name: name.to_lowercase(), kind: PolicyKind::Basic };
-            settings.auth_policies.push(policy);
-        } else {
-            let problem = format!("there is no policy '{class}'; there is {BASIC}");
-            source.mistake(&key, problem);
+        match CLASSES.iter().find(|(known, _)| *known == class) {
+            Some((_, kind)) => {
+                // The user ids of accounts are the same whatever their policy is called.
+                let by_plugin = matches!(kind, PolicyKind::Plugin(_));
+                let name = if by_plugin { "account".into() } else { name.to_lowercase() };
+                settings.auth_policies.push(AuthPolicy { name, kind: *kind });
+            }
+            None => {
+                let problem =
+                    format!("there is no policy '{class}'; there are {BASIC} and {ACCOUNTS}");
+                source.mistake(&key, problem);
+            }
         }
     }
 }

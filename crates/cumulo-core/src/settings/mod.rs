@@ -49,7 +49,7 @@ use self::{source::Source, table::settings, value::Value};
 use crate::object::Timestamp;
 
 /// The plugins that there are, by their short names.
-pub const PLUGINS: &[&str] = &["default_bucket", "flush"];
+pub const PLUGINS: &[&str] = &["accounts", "default_bucket", "flush"];
 
 settings! {
     /// Everything that can be chosen when the service starts.
@@ -58,8 +58,8 @@ settings! {
         "Service" {
             /// Refuse everything that writes.
             readonly: bool = false,
-            /// The plugins to switch on, in order: `default_bucket`, `flush`. The names may have
-            /// the prefix `kinto.plugins.`.
+            /// The plugins to switch on, in order: `accounts`, `default_bucket`, `flush`. The names
+            /// may have the prefix `kinto.plugins.`.
             includes: Vec<String> = Vec::new(),
             /// The most requests in one batch. 0 or nothing: no limit.
             batch_max_requests: Option<usize> = Some(25),
@@ -138,6 +138,9 @@ settings! {
             userid_hmac_secret: SecretString = SecretString::default(),
             /// The key from which the ids of default buckets are made.
             default_bucket_hmac_secret: SecretString = SecretString::default(),
+            /// For how long a login with an account is remembered; until then its password is not
+            /// checked again, unless it changes.
+            account_cache_ttl_seconds: u32 = 30,
             /// The web pages that may use the service: origins such as `https://example.org`, or
             /// `*`.
             cors_origins: Vec<String> = vec!["*".into()],
@@ -274,6 +277,8 @@ pub struct AuthPolicy {
 pub enum PolicyKind {
     /// Any user name and password are a user.
     Basic,
+    /// The plugin of this name tells.
+    Plugin(&'static str),
 }
 
 /// Settings that can be used, and what the user should know about them.

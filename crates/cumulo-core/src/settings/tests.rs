@@ -192,12 +192,12 @@ fn plugins_are_known_by_two_names() {
     )]);
     assert_eq!(settings.includes, ["flush", "default_bucket"]);
     assert_eq!(
-        mistakes(&[("kinto.includes", "kinto.plugins.accounts default_bukcet")]),
+        mistakes(&[("kinto.includes", "kinto.plugins.nothing default_bukcet")]),
         [
-            "kinto.includes: there is no plugin 'kinto.plugins.accounts'; there are default_bucket \
-             and flush.",
-            "kinto.includes: there is no plugin 'default_bukcet'; there are default_bucket and \
-             flush. Did you mean 'default_bucket'?",
+            "kinto.includes: there is no plugin 'kinto.plugins.nothing'; there are accounts, \
+             default_bucket and flush.",
+            "kinto.includes: there is no plugin 'default_bukcet'; there are accounts, \
+             default_bucket and flush. Did you mean 'default_bucket'?",
         ]
     );
 }
@@ -301,16 +301,50 @@ fn policies_have_classes() {
     let names: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
     assert_eq!(names, ["portier", "basicauth"]);
     let found = mistakes(&[
-        ("multiauth.policies", "account nothing"),
-        ("multiauth.policy.account.use", "kinto.plugins.accounts.AccountsPolicy"),
+        ("multiauth.policies", "mine nothing"),
+        ("multiauth.policy.mine.use", "mine.Policy"),
     ]);
-    assert!(found[0].starts_with(
-        "multiauth.policy.account.use: there is no policy 'kinto.plugins.accounts.AccountsPolicy'"
-    ));
+    assert!(found[0].starts_with("multiauth.policy.mine.use: there is no policy 'mine.Policy'"));
     assert_eq!(
         found[1],
         "multiauth.policies: the policy 'nothing' has no setting 'multiauth.policy.nothing.use'"
     );
+}
+
+#[test]
+fn accounts_have_a_policy_of_any_name() {
+    for class in [
+        "kinto.plugins.accounts.AccountsPolicy",
+        "kinto.plugins.accounts.authentication.AccountsAuthenticationPolicy",
+    ] {
+        let settings = settings(&[
+            ("includes", "kinto.plugins.accounts"),
+            ("multiauth.policies", "Members basicauth"),
+            ("multiauth.policy.Members.use", class),
+        ]);
+        let policy = &settings.auth_policies[0];
+        assert_eq!(
+            (policy.name.as_str(), policy.kind),
+            ("account", PolicyKind::Plugin("accounts"))
+        );
+        assert_eq!(settings.auth_policies[1].kind, PolicyKind::Basic);
+    }
+}
+
+#[test]
+fn accounts_that_can_not_work_are_refused() {
+    let class = ("multiauth.policy.account.use", "kinto.plugins.accounts.AccountsPolicy");
+    let on = ("includes", "accounts");
+    let problem = |pairs: &[(&str, &str)]| mistakes(pairs).join("\n");
+    assert!(problem(&[on, ("multiauth.policies", "basicauth")]).contains("policy missing"));
+    assert!(problem(&[("multiauth.policies", "account"), class]).contains("needs the plugin"));
+    let order = problem(&[on, class, ("multiauth.policies", "basicauth account")]);
+    assert!(order.contains("must come after"), "{order}");
+    let policies = ("multiauth.policies", "account");
+    let create = ("kinto.account_create_principals", "system.Everyone account:a account:b");
+    let found = problem(&[on, class, policies, create, ("account_write_principals", "account:b")]);
+    assert!(found.starts_with("kinto.account_create_principals: "), "{found}");
+    assert!(found.ends_with("add there: account:a"), "{found}");
 }
 
 #[test]

@@ -102,6 +102,21 @@ impl Transaction for Tx<'_> {
         visit_all(rows.into_iter().take(limit), visit)
     }
 
+    fn list_all(
+        &mut self,
+        resource: &'static str,
+        query: &Query,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        let lists = self.state.lists.iter().filter(|(list, _)| list.resource == resource);
+        let mut rows: Vec<_> = lists
+            .flat_map(|(_, objects)| newest_first(objects, query))
+            .filter(|row| query.matches(*row))
+            .collect();
+        rows.sort_by(|a, b| query.compare(*a, *b));
+        visit_all(rows.into_iter().take(query.limit.unwrap_or(usize::MAX)), visit)
+    }
+
     fn count(&mut self, list: &List, query: &Query) -> Result<u64> {
         let Some(objects) = self.state.lists.get(list) else { return Ok(0) };
         if query.filters.is_empty() && query.ids.is_none() {

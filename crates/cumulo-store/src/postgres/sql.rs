@@ -13,14 +13,20 @@ use serde_json::Value;
 
 use super::command::{Command, Param};
 
-/// The condition on the columns `parent_id` and `resource_name`, which are the first parameters.
-const IN_LIST: &str = "parent_id = $1 AND resource_name = $2";
-
 /// Selects id, timestamp, whether it is a tombstone, and data of what matches `query`.
 pub(super) fn select(list: &List, query: &Query) -> Command {
-    let mut sql = Builder::new(list);
+    select_from(Builder::of_list(list), query)
+}
+
+/// [`select`] from all lists of a resource.
+pub(super) fn select_all(resource: &str, query: &Query) -> Command {
+    select_from(Builder::of_resource(resource), query)
+}
+
+fn select_from(mut sql: Builder, query: &Query) -> Command {
+    let source = sql.source;
     sql.push("SELECT id, last_modified, deleted, data FROM objects WHERE ");
-    sql.push(IN_LIST);
+    sql.push(source);
     sql.conditions(query);
     sql.page(&query.page);
     sql.order(&query.sort);
@@ -33,9 +39,9 @@ pub(super) fn select(list: &List, query: &Query) -> Command {
 
 /// Counts the live objects that match the filters of `query`.
 pub(super) fn count(list: &List, query: &Query) -> Command {
-    let mut sql = Builder::new(list);
+    let mut sql = Builder::of_list(list);
     sql.push("SELECT count(*) FROM objects WHERE ");
-    sql.push(IN_LIST);
+    sql.push(sql.source);
     sql.conditions(&Query { tombstones: false, ..query.clone() });
     sql.finish()
 }
@@ -60,14 +66,22 @@ fn is_container(value: &str) -> String {
 }
 
 struct Builder {
+    /// The condition on the columns `parent_id` and `resource_name`.
+    source: &'static str,
     text: String,
     params: Vec<Param>,
 }
 
 impl Builder {
-    fn new(list: &List) -> Self {
+    fn of_list(list: &List) -> Self {
+        let source = "parent_id = $1 AND resource_name = $2";
         let params = vec![Param::Text(list.parent.clone()), Param::from(list.resource)];
-        Self { text: String::with_capacity(256), params }
+        Self { source, text: String::with_capacity(256), params }
+    }
+
+    fn of_resource(resource: &str) -> Self {
+        let params = vec![Param::from(resource)];
+        Self { source: "resource_name = $1", text: String::with_capacity(256), params }
     }
 
     fn finish(self) -> Command {

@@ -398,6 +398,21 @@ impl<'a> Tx<'a> {
         self.keep(command)
     }
 
+    /// Shows the rows of a list.
+    fn visit(&mut self, command: Command, visit: &mut Visit<'_>) -> Result<()> {
+        self.require_snapshot()?;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut is_done = false;
+        let result = self.send(vec![command], &mut |_, row| {
+            if !is_done {
+                is_done = visit(borrowed(row, &mut scratch)?)?.is_break();
+            }
+            Ok(())
+        });
+        self.scratch = scratch;
+        result
+    }
+
     fn texts(&mut self, command: Command) -> Result<Vec<String>> {
         self.require_snapshot()?;
         let mut texts = Vec::new();
@@ -492,18 +507,17 @@ impl Transaction for Tx<'_> {
     }
 
     fn list(&mut self, list: &List, query: &Query, visit: &mut Visit<'_>) -> Result<()> {
-        self.require_snapshot()?;
         self.scan(list);
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let mut is_done = false;
-        let result = self.send(vec![sql::select(list, query)], &mut |_, row| {
-            if !is_done {
-                is_done = visit(borrowed(row, &mut scratch)?)?.is_break();
-            }
-            Ok(())
-        });
-        self.scratch = scratch;
-        result
+        self.visit(sql::select(list, query), visit)
+    }
+
+    fn list_all(
+        &mut self,
+        resource: &'static str,
+        query: &Query,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        self.visit(sql::select_all(resource, query), visit)
     }
 
     fn count(&mut self, list: &List, query: &Query) -> Result<u64> {
@@ -616,7 +630,7 @@ impl Transaction for Tx<'_> {
         let uris = self.texts(statement::granted(principals))?;
         let mut grants = Vec::with_capacity(uris.len());
         for chunk in uris.chunks(CHUNK) {
-            let places: Vec<_> = chunk.iter().filter_map(|uri| self.place(uri)).collect();
+            let places: Vec<_> = chunk.iter().flat_map(|uri| self.places(uri)).collect();
             let objects = places.iter().map(|(list, id)| (list, id.as_str())).collect();
             self.fetch(&Wish { objects, ..Wish::default() })?;
             for (list, id) in places {
@@ -678,12 +692,20 @@ impl Transaction for Tx<'_> {
 }
 
 impl Tx<'_> {
-    /// The list and the id of the object with this URI.
-    fn place(&self, uri: &str) -> Option<(List, String)> {
-        let (list_uri, id) = uri.rsplit_once('/')?;
-        let (parent, plural) = list_uri.rsplit_once('/')?;
-        let resource = self.shared.resources.intern(plural.strip_suffix('s')?);
-        Some((List::new(parent, resource), id.to_owned()))
+    /// Where the object with this URI can be: the list and the id. At the root, some kinds of
+    /// objects are each in a list of its own, under its own id; see [`uri_of`].
+    fn places(&self, uri: &str) -> Vec<(List, String)> {
+        let split = || {
+            let (list_uri, id) = uri.rsplit_once('/')?;
+            let (parent, plural) = list_uri.rsplit_once('/')?;
+            Some((parent, self.shared.resources.intern(plural.strip_suffix('s')?), id))
+        };
+        let Some((parent, resource, id)) = split() else { return Vec::new() };
+        let mut parents = vec![parent];
+        if parent.is_empty() {
+            parents.push(id);
+        }
+        parents.into_iter().map(|parent| (List::new(parent, resource), id.to_owned())).collect()
     }
 }
 

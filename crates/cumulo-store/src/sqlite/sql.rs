@@ -28,6 +28,8 @@ pub(super) enum Source<'a> {
     Named(&'a List),
     /// By its id, for the sake of indexes that exist for this list alone.
     Id(i64),
+    /// Not at all: all lists of this resource together.
+    All(&'static str),
 }
 
 /// Selects id, timestamp, whether it is a tombstone, and data of what matches `query`.
@@ -35,20 +37,24 @@ pub(super) fn select(source: Source<'_>, query: &Query) -> Sql {
     let mut sql = Builder::default();
     let list = sql.source(source);
     let mut conditions = sql.conditions(query, true);
-    let sort = significant(&query.sort);
+    let sort = match source {
+        // Objects of several lists may share whatever they have.
+        Source::All(_) => &query.sort,
+        Source::Named(_) | Source::Id(_) => significant(&query.sort),
+    };
     if let (Source::Id(_), [Sort { field: Field::Data(path), .. }, ..]) = (source, sort) {
         // Always true, but it leads the planner to an index that has the order.
         conditions = conditions + " AND " + &json_key(path) + " > x''";
     }
     match (query.tombstones, sort) {
-        (false, _) => sql.arm("0", &format!("list = {list} AND deleted = 0{conditions}")),
+        (false, _) => sql.arm("0", &format!("{list} AND deleted = 0{conditions}")),
         // Two scans in the order that is asked for, which the engine merges without sorting.
         (true, [] | [Sort { field: Field::LastModified, .. }]) => {
-            sql.arm("0", &format!("list = {list} AND deleted = 0{conditions}"));
+            sql.arm("0", &format!("{list} AND deleted = 0{conditions}"));
             sql.text += " UNION ALL ";
-            sql.arm("1", &format!("list = {list} AND deleted = 1{conditions}"));
+            sql.arm("1", &format!("{list} AND deleted = 1{conditions}"));
         }
-        (true, _) => sql.arm("deleted", &format!("list = {list}{conditions}")),
+        (true, _) => sql.arm("deleted", &format!("{list}{conditions}")),
     }
     sql.order(sort);
     if let Some(limit) = query.limit {
@@ -63,9 +69,7 @@ pub(super) fn count(source: Source<'_>, query: &Query) -> Sql {
     let mut sql = Builder::default();
     let list = sql.source(source);
     let conditions = sql.conditions(query, false);
-    sql.push(format_args!(
-        "SELECT count(*) FROM object WHERE list = {list} AND deleted = 0{conditions}"
-    ));
+    sql.push(format_args!("SELECT count(*) FROM object WHERE {list} AND deleted = 0{conditions}"));
     sql.finish()
 }
 
@@ -118,13 +122,20 @@ impl Builder {
         format!("?{}", self.params.len())
     }
 
+    /// The condition on the list.
     fn source(&mut self, source: Source<'_>) -> String {
         match source {
-            Source::Id(id) => id.to_string(),
+            Source::Id(id) => format!("list = {id}"),
+            Source::All(resource) => {
+                let resource = self.param(resource.to_owned());
+                format!("list IN (SELECT id FROM list WHERE resource = {resource})")
+            }
             Source::Named(list) => {
                 let parent = self.param(list.parent.clone());
                 let resource = self.param(list.resource.to_owned());
-                format!("(SELECT id FROM list WHERE parent = {parent} AND resource = {resource})")
+                format!(
+                    "list = (SELECT id FROM list WHERE parent = {parent} AND resource = {resource})"
+                )
             }
         }
     }

@@ -62,6 +62,15 @@ impl Transaction for WriteTx<'_> {
         self.rows().visit(sql, visit)
     }
 
+    fn list_all(
+        &mut self,
+        resource: &'static str,
+        query: &Query,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        self.rows().visit(sql::select(Source::All(resource), query), visit)
+    }
+
     fn count(&mut self, list: &List, query: &Query) -> Result<u64> {
         if query.filters.is_empty() && query.ids.is_none() {
             return Ok(self.list_row(list)?.map_or(0, |row| row.live));

@@ -1,6 +1,7 @@
 //! Listing and counting.
 
 use cumulo_core::{
+    object::List,
     query::{Field, Filter, Op, Query, Sort},
     store::Error,
 };
@@ -140,6 +141,41 @@ pub(crate) fn a_visitor_can_stop_a_listing(db: &Db) {
     });
     assert!(matches!(error, Err(Error::Internal(source)) if source.to_string() == "enough"));
     assert_eq!(db.ids(&posts()).len(), 3);
+}
+
+pub(crate) fn all_lists_of_a_resource_can_be_listed_together(db: &Db) {
+    let list = |parent: &str| List::new(parent, "account");
+    for (parent, stamp) in [("c", 5), ("a", 5), ("b", 5), ("d", 6), ("gone", 7)] {
+        db.put_at(&list(parent), parent, Some(stamp)).unwrap();
+    }
+    db.put_data(&posts(), "other", "{}");
+    db.put_data(&list("d"), "second", r#"{"n":1}"#);
+    db.delete(&list("gone"), "gone");
+    let all = |query: Query| {
+        let found = db.try_read(move |tx| {
+            let mut found = Vec::new();
+            tx.list_all("account", &query, &mut |row| {
+                found.push(row.id.to_owned());
+                Ok(std::ops::ControlFlow::Continue(()))
+            })?;
+            Ok(found)
+        });
+        found.unwrap().join(" ")
+    };
+    let newest = Sort { field: Field::LastModified, descending: true };
+    let by_id = Sort { field: Field::Id, descending: false };
+    let sort = vec![newest, by_id.clone()];
+    let newest = Query { sort: sort.clone(), ..Query::default() };
+    assert_eq!(all(newest.clone()), "second d a b c");
+    assert_eq!(all(Query { tombstones: true, ..newest.clone() }), "gone second d a b c");
+    assert_eq!(all(Query { limit: Some(4), ..newest.clone() }), "second d a b");
+    assert_eq!(all(Query { sort: vec![by_id], ..Query::default() }), "a b c d second");
+    let same = Filter { field: Field::LastModified, op: Op::Eq(json!(5)) };
+    let beyond = Filter { field: Field::Id, op: Op::Gt(json!("a")) };
+    assert_eq!(all(Query { page: vec![vec![same, beyond]], ..newest }), "b c");
+    let with_field = Filter { field: field("n"), op: Op::Has(true) };
+    assert_eq!(all(Query { sort, ..filtered([with_field]) }), "second");
+    assert_eq!(all(Query { ids: Some(vec!["b".into(), "x".into()]), ..Query::default() }), "b");
 }
 
 pub(crate) fn sorts_combine_fields(db: &Db) {
