@@ -36,6 +36,14 @@ impl Default for App {
 impl App {
     /// A service with basic authentication, the default bucket, and these settings.
     pub fn with(settings: &[(&str, &str)]) -> Self {
+        Self::over(settings, |clock| Arc::new(Memory::new(clock)))
+    }
+
+    /// The same over another store.
+    pub fn over(
+        settings: &[(&str, &str)],
+        open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
+    ) -> Self {
         let basic = [
             ("multiauth.policies", "basicauth"),
             ("includes", "default_bucket flush"),
@@ -55,7 +63,7 @@ impl App {
         let api = Api::new(Arc::new(settings), plugins, Arc::clone(&clock));
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         Self {
-            service: Service::new(Arc::new(api), Arc::new(Memory::new(clock)), cache()),
+            service: Service::new(Arc::new(api), open(clock), cache()),
             runtime: runtime.enable_time().build().expect("a runtime"),
         }
     }
@@ -157,6 +165,18 @@ impl Client<'_> {
     /// `POST` of a JSON body.
     pub fn post(&self, path: &str, body: &Value) -> Response {
         self.send_json(&Method::POST, path, body)
+    }
+
+    /// `times` `POST`s at the same time; the statuses.
+    pub fn post_all(&self, path: &str, body: &Value, times: usize) -> Vec<u16> {
+        let one = || {
+            let (headers, body) = (self.headers.clone(), body.to_string().into_bytes());
+            Request::new(Method::POST, &format!("/v1{path}"), "", headers, body)
+        };
+        let answers: Vec<_> =
+            (0..times).map(|_| self.app.service.answer(one().expect("a valid request"))).collect();
+        let answers = self.app.runtime.block_on(futures_util::future::join_all(answers));
+        answers.into_iter().map(|reply| reply.status.as_u16()).collect()
     }
 
     /// `PATCH` with a JSON body of this content type, such as `merge-patch+json`.
