@@ -25,6 +25,8 @@ mod session;
 mod sql;
 mod statements;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod transaction;
 
