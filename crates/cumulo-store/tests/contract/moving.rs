@@ -75,7 +75,7 @@ fn restore_live(db: &Db, id: &str, at: i64) {
 }
 
 pub(crate) fn lists_come_in_order_and_in_pages(db: &Db) {
-    let mut lists = vec![
+    let mut lists = [
         List::new("", "bucket"),
         List::new("/buckets/a", "collection"),
         List::new("/buckets/a", "group"),
