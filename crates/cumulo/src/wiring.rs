@@ -37,7 +37,8 @@ pub(crate) async fn serve(
     tokio::task::spawn_blocking(move || store.close()).await.context("closing the storage")
 }
 
-fn open(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Store>> {
+/// Opens the storage alone.
+pub(crate) fn open(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Store>> {
     let clock = Arc::clone(clock);
     Ok(match &config.sqlite_file {
         Some(file) => Arc::new(Sqlite::open(file, sqlite_options(config), clock)?),
