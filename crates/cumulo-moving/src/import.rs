@@ -192,6 +192,9 @@ impl<R: BufRead> Import<'_, R> {
             }
             if let Some(trailer) = trailer {
                 self.check(&trailer)?;
+                if self.reader.read()?.is_some() {
+                    return Err(self.reader.damaged("there is a line after the trailer"));
+                }
                 return Ok(trailer);
             }
         }
