@@ -32,7 +32,7 @@ fn the_core_knows_no_runtime_no_server_and_no_database() {
 
 #[test]
 fn only_the_store_knows_sql() {
-    for name in ["cumulo", "cumulo-core", "cumulo-http", "cumulo-plugins"] {
+    for name in ["cumulo", "cumulo-core", "cumulo-http", "cumulo-moving", "cumulo-plugins"] {
         is_free_of(name, &["rusqlite"]);
     }
 }
@@ -41,5 +41,6 @@ fn only_the_store_knows_sql() {
 fn arrows_point_one_way() {
     is_free_of("cumulo-store", &["cumulo-http", "cumulo-plugins", "cumulo", "hyper"]);
     is_free_of("cumulo-http", &["cumulo-store", "cumulo-plugins", "cumulo"]);
+    is_free_of("cumulo-moving", &["cumulo-store", "cumulo-http", "cumulo-plugins", "cumulo"]);
     is_free_of("cumulo-plugins", &["cumulo-store", "cumulo-http", "cumulo", "tokio"]);
 }

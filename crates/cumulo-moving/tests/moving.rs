@@ -239,7 +239,7 @@ fn damage_is_named_by_its_line() {
     damaged(&text[..text.len() - 9], last, "cut off");
     damaged(&text.replace("basicauth:a", "basicauth:b"), last, "digest");
     damaged(&text.replacen("\"objects\":9", "\"objects\":8", 1), last, "counts");
-    damaged(&text.replace("\"password\":", "\"password\":,"), 12, "not understood");
+    damaged(&text.replace("\"password\":", "\"password\":,"), 17, "not understood");
     let without: Vec<_> = lines.iter().filter(|line| !line.contains("\"r1\"")).copied().collect();
     damaged(&format!("{}\n", without.join("\n")), last - 1, "counts");
     damaged(&format!("{text}{}\n", lines[1]), last + 1, "after the trailer");

@@ -84,6 +84,8 @@ pub struct Report {
     pub lists: u64,
     /// Objects that were fetched; one that changed meanwhile counts again.
     pub objects: u64,
+    /// Accounts, which don't count as objects here.
+    pub accounts: u64,
     /// Tombstones that were fetched.
     pub tombstones: u64,
     /// What has come of them.
@@ -242,6 +244,7 @@ impl Pull<'_> {
         let accounts = Source { path: "/accounts".into(), list: None, with_permissions: true };
         self.pull(&accounts).await?;
         // They do not tell whether anything is new.
+        self.report.accounts = self.report.objects - before.objects;
         self.report.objects = before.objects;
         self.report.tombstones = before.tombstones;
         Ok(())

@@ -89,11 +89,12 @@ fn pull(args: &args::Import, url: &str, store: &Arc<dyn Store>) -> anyhow::Resul
         tracing::warn!("{remark}");
     }
     progress.finish(&format!(
-        "Pulled {} lists with {} objects and {} tombstones, and verified their counts and \
-         timestamps.{}",
+        "Pulled {} lists with {} objects and {} tombstones, and {} accounts, and verified counts \
+         and timestamps.{}",
         report.lists,
         report.objects,
         report.tombstones,
+        report.accounts,
         told(report.counts)
     ));
     Ok(())
