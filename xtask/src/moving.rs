@@ -6,7 +6,7 @@ mod cumulo;
 mod generate;
 mod kinto;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -34,10 +34,16 @@ pub(crate) struct Arguments {
     /// Only measure a move of so many records from each engine to each
     #[arg(long)]
     records: Option<u64>,
+    /// Another build of our program
+    #[arg(long, value_name = "PATH")]
+    program: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Tally> {
-    let program = Cumulo(project::release_build("cumulo")?);
+    let program = Cumulo(match &arguments.program {
+        Some(path) => std::fs::canonicalize(path)?,
+        None => project::release_build("cumulo")?,
+    });
     let seed = seed();
     println!("seed {seed}");
     let mut tally = Tally::default();

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::cumulo::Cumulo;
 use crate::{packages, project};
 
-const RECORDS: usize = 700;
+const RECORDS: usize = 1500;
 const ADMIN: &str = "admin:secret";
 const SETTINGS: &[(&str, &str)] = &[
     ("kinto.includes", "kinto.plugins.accounts kinto.plugins.flush"),
@@ -44,20 +44,26 @@ pub(super) fn run(program: &Cumulo, seed: u64) -> Result<usize> {
     client.fill()?;
 
     let place = folder.path().join("store");
-    fs::create_dir(&place)?;
-    let ini = program.ini(&place, &Storage::Sqlite(place.join("cumulo.sqlite")))?;
+    let storage = Storage::Sqlite(place.join("cumulo.sqlite"));
+    let ini = program.ini(folder.path(), &storage)?;
     let url = server.url();
     let pull = ["import", "--from-kinto", &url, "--auth", ADMIN];
+    let mut kills = 0;
     for n in 1..4_u32 {
-        let pause = Duration::from_millis(200 + seed.rotate_left(7 * n) % 400);
-        program.run(&ini, &pull)?.kill_after(pause)?;
+        let pause = Duration::from_millis(50 + seed.rotate_left(7 * n) % 300);
+        if program.run(&ini, &pull)?.kill_after(pause)? {
+            kills += 1;
+        } else {
+            // It was over: begin again.
+            fs::remove_dir_all(&place)?;
+        }
         client.change(n)?;
     }
     program.run(&ini, &pull)?.finish()?;
     let output = folder.path().join("pulled.jsonl");
     program.export(&ini, &output)?.finish()?;
     let compared = client.compare(&output)?;
-    println!("  {compared} objects are as Kinto shows them");
+    println!("  {compared} objects are as Kinto shows them, after {kills} kills");
     can_log_in(&programs, &output)?;
     Ok(2)
 }
@@ -134,11 +140,11 @@ impl Client {
     fn compare(&mut self, export: &Path) -> Result<usize> {
         let mut found = BTreeMap::new();
         let mut memberships = Vec::new();
-        let (mut list, mut parent) = (String::new(), String::new());
+        let mut list = String::new();
         for line in fs::read_to_string(export)?.lines() {
             let line: Value = serde_json::from_str(line)?;
             if let Some(it) = line.get("list") {
-                parent = it["parent"].as_str().unwrap_or_default().to_owned();
+                let parent = it["parent"].as_str().unwrap_or_default();
                 let resource = it["resource"].as_str().unwrap_or_default();
                 list = if resource == "account" {
                     "/accounts".into()

@@ -59,6 +59,9 @@ impl Client {
         let base = url.trim_end_matches('/').to_owned();
         let failed = |reason: String| Error::Remote { url: shown(&base), reason };
         let parsed = reqwest::Url::parse(&base).map_err(|error| failed(error.to_string()))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(failed("expected a URL that begins with http:// or https://".into()));
+        }
         if !parsed.username().is_empty() || parsed.password().is_some() {
             return Err(failed("give name and password with --auth, not in the URL".into()));
         }
@@ -220,8 +223,9 @@ fn reason(error: &reqwest::Error) -> String {
 
 /// A URL without what must not be shown.
 fn shown(url: &str) -> String {
-    match url.split_once("://").map(|(scheme, rest)| (scheme, rest.rsplit_once('@'))) {
-        Some((scheme, Some((_, host)))) => format!("{scheme}://{host}"),
-        _ => url.to_owned(),
+    let (scheme, rest) = url.split_once("://").unwrap_or(("…", url));
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://{host}"),
+        None => url.to_owned(),
     }
 }
