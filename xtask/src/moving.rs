@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use cumulo_e2e::Storage;
 
-use self::cumulo::{Cumulo, trailer};
+use self::cumulo::{Cumulo, settings, trailer};
 use crate::project;
 use crate::server::seed;
 use crate::steps::Tally;
@@ -21,12 +21,15 @@ use crate::steps::Tally;
 /// How many records the checks move.
 const RECORDS: u64 = 20_000;
 /// How often an import is killed.
-const KILLS: u64 = 12;
+const KILLS: u32 = 12;
 /// No command may use more memory, whatever it moves.
 const MAX_PEAK_MIB: u64 = 100;
 
-/// Every engine that a settings file can name, with its storage in a folder.
-const ENGINES: &[(&str, fn(&Path) -> Storage)] =
+/// Makes the storage of an engine, with its files in a folder.
+type Engine = fn(&Path) -> Storage;
+
+/// Every engine that a settings file can name.
+const ENGINES: &[(&str, Engine)] =
     &[("sqlite", |folder| Storage::Sqlite(folder.join("cumulo.sqlite")))];
 
 #[derive(Args, Default)]
@@ -67,13 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Tally> {
 }
 
 /// From a generated export into one engine, out, into another, out: all exports hold the same.
-fn move_twice(
-    program: &Cumulo,
-    from: fn(&Path) -> Storage,
-    to: fn(&Path) -> Storage,
-    records: u64,
-    seed: u64,
-) -> Result<()> {
+fn move_twice(program: &Cumulo, from: Engine, to: Engine, records: u64, seed: u64) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = |name: &str| folder.path().join(name);
     generate::export(&file("0.jsonl"), records, seed)?;
@@ -82,7 +79,7 @@ fn move_twice(
     for (n, engine) in [from, to].into_iter().enumerate() {
         let place = file(&format!("store{n}"));
         std::fs::create_dir(&place)?;
-        let ini = program.ini(&place, &engine(&place))?;
+        let ini = settings(&place, &engine(&place))?;
         let (input, output) = (file(&format!("{n}.jsonl")), file(&format!("{}.jsonl", n + 1)));
         for (name, used) in [
             ("import", program.import(&ini, &input)?.finish()?),
@@ -101,15 +98,15 @@ fn move_twice(
 }
 
 /// An import that is killed again and again has the same result.
-fn kill(program: &Cumulo, engine: fn(&Path) -> Storage, seed: u64) -> Result<()> {
+fn kill(program: &Cumulo, engine: Engine, seed: u64) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let input = folder.path().join("all.jsonl");
     let output = folder.path().join("again.jsonl");
     generate::export(&input, RECORDS, seed)?;
-    let ini = program.ini(folder.path(), &engine(folder.path()))?;
+    let ini = settings(folder.path(), &engine(folder.path()))?;
     let mut kills = 0;
     for n in 0..KILLS {
-        let pause = Duration::from_millis(30 + (seed.rotate_left(5 * n as u32) % 150));
+        let pause = Duration::from_millis(30 + (seed.rotate_left(5 * n) % 150));
         if program.import(&ini, &input)?.kill_after(pause)? {
             kills += 1;
         } else {

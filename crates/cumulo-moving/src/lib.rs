@@ -1,7 +1,7 @@
 //! Moves everything that a store holds into another store: objects, tombstones, timestamps,
 //! permissions, group memberships, accounts, and whatever else is kept in lists.
 //!
-//! - [`format`]: the lines of an export; [`digest`]: what makes two stores equal
+//! - [`mod@format`]: the lines of an export; [`digest`]: what makes two stores equal
 //! - [`export`]: from a store into a stream of lines; [`import`]: from such a stream into a store
 //! - [`kinto`]: from a Kinto server, over HTTP, into a store
 //! - [`step`]: what both ways in do to the store; [`mark`]: how far they have come

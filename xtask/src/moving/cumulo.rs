@@ -21,6 +21,13 @@ pub(super) struct Used {
     pub(super) peak_mib: u64,
 }
 
+/// Writes the settings of a storage.
+pub(super) fn settings(folder: &Path, storage: &Storage) -> Result<PathBuf> {
+    let ini = folder.join("moving.ini");
+    write_ini(&ini, 0, storage, &[])?;
+    Ok(ini)
+}
+
 /// A command that runs; killed when it goes out of scope.
 pub(super) struct Running {
     child: Child,
@@ -28,13 +35,6 @@ pub(super) struct Running {
 }
 
 impl Cumulo {
-    /// Writes the settings of a storage.
-    pub(super) fn ini(&self, folder: &Path, storage: &Storage) -> Result<PathBuf> {
-        let ini = folder.join("moving.ini");
-        write_ini(&ini, 0, storage, &[])?;
-        Ok(ini)
-    }
-
     pub(super) fn import(&self, ini: &Path, input: &Path) -> Result<Running> {
         let input = input.display().to_string();
         self.run(ini, &["import", "--input", &input])

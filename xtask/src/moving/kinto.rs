@@ -11,7 +11,7 @@ use cumulo_e2e::http::Connection;
 use cumulo_e2e::{Program, Server, Storage};
 use serde_json::{Value, json};
 
-use super::cumulo::Cumulo;
+use super::cumulo::{Cumulo, settings};
 use crate::{packages, project};
 
 const RECORDS: usize = 1500;
@@ -45,7 +45,7 @@ pub(super) fn run(program: &Cumulo, seed: u64) -> Result<usize> {
 
     let place = folder.path().join("store");
     let storage = Storage::Sqlite(place.join("cumulo.sqlite"));
-    let ini = program.ini(folder.path(), &storage)?;
+    let ini = settings(folder.path(), &storage)?;
     let url = server.url();
     let pull = ["import", "--from-kinto", &url, "--auth", ADMIN];
     let mut kills = 0;
@@ -115,7 +115,8 @@ impl Client {
 
     fn record(&mut self, collection: &str, n: usize, version: u32) -> Result<()> {
         let data = json!({"n": n, "version": version, "x": [1.50, "é \" \\", {"deep": null}]});
-        let permissions = if n % 2 == 0 { json!({"read": ["account:ann"]}) } else { json!({}) };
+        let permissions =
+            if n.is_multiple_of(2) { json!({"read": ["account:ann"]}) } else { json!({}) };
         let path = format!("/buckets/blog/collections/{collection}/records/r{n}");
         self.put(&path, &json!({"data": data, "permissions": permissions})).map(drop)
     }
@@ -174,8 +175,8 @@ impl Client {
                     self.same(&list, listed, &mut found, &mut lists)?;
                     compared += 1;
                 }
-                let last = &objects[objects.len() - 1]["last_modified"];
-                path = format!("{list}?_since={last}&_limit=100&_sort=last_modified");
+                let end = &objects[objects.len() - 1]["last_modified"];
+                path = format!("{list}?_since={end}&_limit=100&_sort=last_modified");
             }
         }
         ensure!(found.is_empty(), "these are not on the server: {:?}", found.keys());
@@ -198,14 +199,14 @@ impl Client {
             ensure!(ours["deleted"] == true, "{path} was deleted");
             return Ok(());
         }
-        let mut shown = self.send("GET", &path, None)?;
-        let mut data = shown["data"].take();
+        let mut answer = self.send("GET", &path, None)?;
+        let mut data = answer["data"].take();
         if let Some(data) = data.as_object_mut() {
             data.remove("id");
             data.remove("last_modified");
         }
         ensure!(ours["data"] == data, "{path}: {} is not {data}", ours["data"]);
-        for (permission, holders) in shown["permissions"].as_object().into_iter().flatten() {
+        for (permission, holders) in answer["permissions"].as_object().into_iter().flatten() {
             let mut holders: Vec<_> = holders.as_array().into_iter().flatten().collect();
             holders.sort_by_key(|holder| holder.as_str());
             let ours: Vec<_> =

@@ -102,12 +102,13 @@ fn pull(args: &args::Import, url: &str, store: &Arc<dyn Store>) -> anyhow::Resul
 
 /// What is worth telling of objects that were not written as they were.
 fn told(counts: Counts) -> String {
-    let mut text = String::new();
-    if counts.older > 0 {
-        text += &format!(" {} were left out: the storage has newer versions.", counts.older);
-    }
-    if counts.restamped > 0 {
-        text += &format!(" {} got new timestamps: others have theirs.", counts.restamped);
-    }
-    text
+    let older = match counts.older {
+        0 => String::new(),
+        n => format!(" {n} were left out: the storage has newer versions."),
+    };
+    let restamped = match counts.restamped {
+        0 => String::new(),
+        n => format!(" {n} got new timestamps: others have theirs."),
+    };
+    older + &restamped
 }
