@@ -1,6 +1,6 @@
 //! From a stream of lines into a store, in transactions of bounded size.
 //!
-//! Each transaction also writes a [`mark`]: how many lines are in the store, and their
+//! Each transaction also writes a mark: how many lines are in the store, and their
 //! digest. The same command again reads the stream from its beginning, skips those, and goes on.
 
 use std::{io::BufRead, sync::Arc};

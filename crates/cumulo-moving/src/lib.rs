@@ -4,7 +4,7 @@
 //! - [`mod@format`]: the lines of an export; [`digest`]: what makes two stores equal
 //! - [`export`]: from a store into a stream of lines; [`import`]: from such a stream into a store
 //! - [`kinto`]: from a Kinto server, over HTTP, into a store
-//! - [`step`]: what both ways in do to the store; [`mark`]: how far they have come
+//! - `step`: what both ways in do to the store; `mark`: how far they have come
 //!
 //! Memory is bounded whatever the size: rows pass one by one on the way out, and in transactions of
 //! bounded size on the way in.

@@ -2,7 +2,7 @@
 //!
 //! The engines are one table, [`ENGINES`]; each pair of them is tried.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 use std::{
     any::Any,
@@ -28,7 +28,9 @@ use proptest::prelude::*;
 /// A store, and what must live as long as it does.
 type Opened = (Arc<dyn Store>, Box<dyn Any>);
 
-const ENGINES: [(&str, fn() -> Opened); 2] = [("memory", memory), ("sqlite", sqlite)];
+type Open = fn() -> Opened;
+
+const ENGINES: [(&str, Open); 2] = [("memory", memory), ("sqlite", sqlite)];
 
 fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(1_000_000))
@@ -323,7 +325,10 @@ fn a_store_that_differs_is_found_out() {
     }
 }
 
-fn entries(tx: &mut dyn Transaction) -> Result<Vec<(List, Timestamp, Vec<(Object, Acl)>)>> {
+/// A list with all that it holds.
+type Whole = (List, Timestamp, Vec<(Object, Acl)>);
+
+fn entries(tx: &mut dyn Transaction) -> Result<Vec<Whole>> {
     let mut all = Vec::new();
     for (list, timestamp) in tx.lists(None, usize::MAX)? {
         let mut entries = Vec::new();
