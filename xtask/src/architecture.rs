@@ -32,7 +32,7 @@ fn the_core_knows_no_runtime_no_server_and_no_database() {
 
 #[test]
 fn only_the_store_and_the_cache_know_sql() {
-    for name in ["cumulo", "cumulo-core", "cumulo-http", "cumulo-plugins"] {
+    for name in ["cumulo", "cumulo-core", "cumulo-http", "cumulo-moving", "cumulo-plugins"] {
         is_free_of(name, &["rusqlite", "tokio-postgres"]);
     }
 }
@@ -45,5 +45,9 @@ fn arrows_point_one_way() {
     );
     is_free_of("cumulo-store", &["cumulo-kvs", "cumulo-http", "cumulo-plugins", "cumulo", "hyper"]);
     is_free_of("cumulo-http", &["cumulo-store", "cumulo-plugins", "cumulo"]);
+    is_free_of(
+        "cumulo-moving",
+        &["cumulo-kvs", "cumulo-store", "cumulo-http", "cumulo-plugins", "cumulo"],
+    );
     is_free_of("cumulo-plugins", &["cumulo-kvs", "cumulo-store", "cumulo-http", "cumulo", "tokio"]);
 }

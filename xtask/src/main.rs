@@ -12,6 +12,7 @@ mod crash;
 mod disk;
 mod example;
 mod fuzz;
+mod moving;
 mod packages;
 mod project;
 mod server;
@@ -47,6 +48,8 @@ enum Task {
     Disk(disk::Arguments),
     /// Send bad input of every kind to the release build
     Fuzz(fuzz::Arguments),
+    /// Move everything between stores and from Kinto with the release build, killing it on the way
+    Moving(moving::Arguments),
     /// Measure the release build beside the smallest program that does the same, and beside Kinto
     Bench(bench::Arguments),
 }
@@ -75,6 +78,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Disk(arguments) => disk::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Moving(arguments) => moving::run(&arguments),
         Task::Bench(arguments) => return bench::run(&arguments).map(|()| None),
     }
     .map(Some)

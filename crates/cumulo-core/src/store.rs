@@ -162,6 +162,18 @@ pub struct Grant {
 /// What is called with each row of a list.
 pub type Visit<'a> = dyn FnMut(Row<'_>) -> Result<ControlFlow<()>> + 'a;
 
+/// What is called with each row of a list and the access control list of its object.
+pub type VisitEntry<'a> = dyn FnMut(Row<'_>, &Acl) -> Result<ControlFlow<()>> + 'a;
+
+/// A member and the URI of a group that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Membership {
+    /// The principal that belongs to the group.
+    pub member: String,
+    /// URI of the group.
+    pub group: String,
+}
+
 /// One unit of work over objects, permissions and memberships.
 ///
 /// Ids and parents match exactly: no character is a wildcard. In a transaction that only reads,
@@ -260,6 +272,35 @@ pub trait Transaction {
     /// Empties the store: objects, tombstones, timestamps, access control lists, memberships.
     /// Lists start later than any timestamp they ever had.
     fn flush(&mut self) -> Result<()>;
+
+    /// Up to `limit` lists and their timestamps, in the order of parents, then of resources, both
+    /// bytewise; those that come after `after`, which need not exist. A list without objects counts
+    /// if it has a timestamp.
+    fn lists(&mut self, after: Option<&List>, limit: usize) -> Result<Vec<(List, Timestamp)>>;
+
+    /// Calls `visit` for each object and each tombstone of a list, the oldest first, that is later
+    /// than `after`, until `visit` breaks off. Tombstones have an empty access control list. Rows
+    /// are handed over as they are read, however many there are.
+    fn entries(
+        &mut self,
+        list: &List,
+        after: Option<Timestamp>,
+        visit: &mut VisitEntry<'_>,
+    ) -> Result<()>;
+
+    /// Up to `limit` memberships in the order of members, then of groups, both bytewise; those
+    /// that come after `after`, which need not exist.
+    fn memberships(&mut self, after: Option<&Membership>, limit: usize) -> Result<Vec<Membership>>;
+
+    /// Writes an object or a tombstone with exactly this timestamp, past or future, in the place
+    /// of what has the same id; the list timestamp becomes that if it was earlier. If another
+    /// object or tombstone of the list has the timestamp, [`Error::TimestampTaken`]. Of a
+    /// tombstone, `data` and `acl` are not looked at.
+    fn restore(&mut self, list: &List, row: Row<'_>, acl: &Acl) -> Result<()>;
+
+    /// Makes the list timestamp `timestamp` unless it is that or later, creating the list if need
+    /// be.
+    fn restore_list(&mut self, list: &List, timestamp: Timestamp) -> Result<()>;
 
     /// Opens a savepoint; they nest. Each is ended by [`release`](Self::release) or
     /// [`rollback`](Self::rollback).

@@ -6,6 +6,18 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 const DATA_HELP: &str = "Folder for the data [default: $CUMULO_DATA or ./data]";
 
+const EXPORT_EXAMPLE: &str = "\
+Example:
+  cumulo export --ini cumulo.ini --output everything.jsonl
+  cumulo export --data ./data --output - | zstd > everything.jsonl.zst";
+
+const IMPORT_EXAMPLE: &str = "\
+An import that was interrupted goes on when the same command is given again.
+
+Example:
+  cumulo import --ini cumulo.ini --input everything.jsonl
+  CUMULO_IMPORT_AUTH=admin:secret cumulo import --from-kinto https://kinto.example.com/v1";
+
 /// A storage service for applications: JSON records, synced and shared over HTTP.
 ///
 /// Without a command it starts the service.
@@ -40,6 +52,12 @@ pub(crate) enum Command {
     /// The plugin 'accounts' must be on. A running service that owns the storage must be stopped
     /// before. What is not given is asked for.
     CreateUser(CreateUser),
+    /// Write everything that the storage holds as lines of JSON
+    #[command(after_help = EXPORT_EXAMPLE)]
+    Export(Export),
+    /// Read into the storage what `export` has written, or what a Kinto server holds
+    #[command(after_help = IMPORT_EXAMPLE)]
+    Import(Import),
     /// Print the version
     Version(Common),
     /// Print the reference of all settings, in Markdown
@@ -126,6 +144,52 @@ pub(crate) struct CreateUser {
     /// Password of the user; others on this machine may see it: better let it be asked for
     #[arg(short, long)]
     pub(crate) password: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
+    pub(crate) data: Option<PathBuf>,
+    /// Where to write it; `-` is the standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
+    pub(crate) data: Option<PathBuf>,
+    /// What `export` has written; `-` is the standard input
+    #[arg(short, long, value_name = "FILE", default_value = "-", conflicts_with = "from_kinto")]
+    pub(crate) input: PathBuf,
+    /// Add to a storage that is not empty; the newer version of an object wins
+    #[arg(long)]
+    pub(crate) merge: bool,
+    /// A Kinto server to read from over HTTP, with its version: `https://…/v1`
+    #[arg(long, value_name = "URL")]
+    pub(crate) from_kinto: Option<String>,
+    /// Name and password of a user of that server who may read and write everything
+    #[arg(
+        long,
+        value_name = "USER:PASSWORD",
+        env = "CUMULO_IMPORT_AUTH",
+        hide_env_values = true,
+        conflicts_with = "token"
+    )]
+    pub(crate) auth: Option<String>,
+    /// A bearer token for that server, or a whole `Authorization` header
+    #[arg(long, value_name = "TOKEN", env = "CUMULO_IMPORT_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// How many requests to that server may be under way at once
+    #[arg(long, value_name = "N", default_value_t = 4, requires = "from_kinto")]
+    pub(crate) connections: usize,
+    /// Don't ask for the permissions of single records, which takes a request for 25 of them
+    #[arg(long, requires = "from_kinto")]
+    pub(crate) without_record_permissions: bool,
 }
 
 /// An engine that can be chosen in `init`.
@@ -224,5 +288,20 @@ mod tests {
             panic!()
         };
         assert!(flush.common.quiet);
+    }
+
+    #[test]
+    fn an_import_has_one_source() {
+        let Command::Import(import) = parse("cumulo import --from-kinto http://x/v1 --auth a:b")
+        else {
+            panic!()
+        };
+        assert_eq!(import.auth.as_deref(), Some("a:b"));
+        for line in
+            ["--from-kinto http://x/v1 --input a", "--auth a:b --token c", "--connections 2"]
+        {
+            let line = format!("cumulo import {line}");
+            assert!(Args::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
     }
 }

@@ -105,6 +105,11 @@ impl Storage {
 }
 
 impl Config {
+    /// Whether what is stored outlives the process.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.settings.storage_backend != Engine::Memory
+    }
+
     /// Brings together what the options, the file and the environment say.
     pub(crate) fn load(args: &args::Start, env: &Env) -> anyhow::Result<Self> {
         let asked_data = args.data.as_deref();

@@ -2,7 +2,7 @@
 //!
 //! - [`args`]: the command line; [`ini`]: the settings file
 //! - [`config`]: what comes of both, of the environment and of no configuration at all
-//! - [`start`], [`init`], [`migrate`], [`flush_cache`], [`create_user`]: the commands; [`wiring`]: the only place that names concrete
+//! - [`start`], [`init`], [`migrate`], [`flush_cache`], [`create_user`], [`moving`]: the commands; [`wiring`]: the only place that names concrete
 //!   stores and plugins
 
 mod args;
@@ -13,6 +13,7 @@ mod ini;
 mod init;
 mod logging;
 mod migrate;
+mod moving;
 mod secrets;
 mod start;
 mod wiring;
@@ -53,6 +54,8 @@ fn run(command: Command, env: &Env) -> anyhow::Result<()> {
         Command::Migrate(args) => migrate::run(&args, env),
         Command::FlushCache(args) => flush_cache::run(&args, env),
         Command::CreateUser(args) => create_user::run(&args, env),
+        Command::Export(args) => moving::export(&args, env),
+        Command::Import(args) => moving::import(&args, env),
         Command::Version(_) => say(env!("CARGO_PKG_VERSION")),
         Command::Settings => say(cumulo_core::settings::reference().trim_end()),
     }

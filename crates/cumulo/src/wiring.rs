@@ -43,7 +43,8 @@ pub(crate) async fn serve(
     tokio::task::spawn_blocking(move || store.close()).await.context("closing the storage")
 }
 
-fn open(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Store>> {
+/// Opens the storage alone.
+pub(crate) fn open(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Store>> {
     let clock = Arc::clone(clock);
     Ok(match &config.storage {
         Storage::Memory => Arc::new(Memory::new(clock)),

@@ -9,7 +9,7 @@ use cumulo_core::{
     clock::Clock,
     object::{Acl, List, Row, TOMBSTONE, Timestamp},
     query::Query,
-    store::{Access, Entry, Error, Grant, Result, Transaction, Visit},
+    store::{Access, Entry, Error, Grant, Membership, Result, Transaction, Visit, VisitEntry},
 };
 
 use super::state::{self, Objects, State, Stored};
@@ -271,6 +271,75 @@ impl Transaction for Tx<'_> {
         }
         let groups: Vec<_> = state.members.keys().cloned().collect();
         groups.iter().try_for_each(|group| self.disband(group))
+    }
+
+    fn lists(&mut self, after: Option<&List>, limit: usize) -> Result<Vec<(List, Timestamp)>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let lists = self.state.lists.range::<List, _>((from, Bound::Unbounded)).take(limit);
+        Ok(lists.map(|(list, objects)| (list.clone(), objects.timestamp)).collect())
+    }
+
+    fn entries(
+        &mut self,
+        list: &List,
+        after: Option<Timestamp>,
+        visit: &mut VisitEntry<'_>,
+    ) -> Result<()> {
+        let Some(objects) = self.state.lists.get(list) else { return Ok(()) };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        for stored in objects.by_time.range((from, Bound::Unbounded)).map(|(_, stored)| stored) {
+            if visit(stored.as_row(), &stored.acl)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn memberships(&mut self, after: Option<&Membership>, limit: usize) -> Result<Vec<Membership>> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Included(after.member.as_str()));
+        let members = self.state.groups.range::<str, _>((from, Bound::Unbounded));
+        Ok(members
+            .flat_map(|(member, groups)| groups.iter().map(move |group| (member, group)))
+            .skip_while(|pair| after.is_some_and(|after| *pair <= (&after.member, &after.group)))
+            .take(limit)
+            .map(|(member, group)| Membership { member: member.clone(), group: group.clone() })
+            .collect())
+    }
+
+    fn restore(&mut self, list: &List, row: Row<'_>, acl: &Acl) -> Result<()> {
+        self.write()?;
+        let stamp = row.last_modified;
+        if let Some(objects) = self.state.lists.get(list)
+            && objects.by_time.get(&stamp).is_some_and(|other| *other.id != *row.id)
+        {
+            return Err(Error::TimestampTaken(stamp));
+        }
+        self.restore_list(list, stamp)?;
+        let (data, acl) = if row.deleted {
+            (TOMBSTONE, Arc::default())
+        } else {
+            (row.data, Arc::new(acl.clone()))
+        };
+        let stored = Stored {
+            id: row.id.into(),
+            last_modified: stamp,
+            deleted: row.deleted,
+            data: data.into(),
+            acl,
+        };
+        self.state.set_object(list, stored);
+        Ok(())
+    }
+
+    fn restore_list(&mut self, list: &List, timestamp: Timestamp) -> Result<()> {
+        let first = self.state.floor.next();
+        let state = self.write()?;
+        match state.lists.get(list).map(|objects| objects.timestamp) {
+            Some(present) if present >= timestamp => {}
+            Some(_) => state.set_timestamp(list, timestamp),
+            None => state.create_list(list, timestamp.max(first)),
+        }
+        Ok(())
     }
 
     fn savepoint(&mut self) -> Result<()> {

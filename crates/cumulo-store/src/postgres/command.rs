@@ -44,6 +44,10 @@ pub(super) enum Param {
     Jsons(Vec<String>),
     /// `timestamp` without time zone, in UTC
     Time(Timestamp),
+    /// `bigint`
+    Int(i64),
+    /// `boolean`
+    Bool(bool),
 }
 
 impl From<&str> for Param {
@@ -56,6 +60,8 @@ impl Param {
     /// The object identifier of its type, as in the catalog `pg_type`.
     pub(super) fn oid(&self) -> u32 {
         match self {
+            Self::Bool(_) => 16,
+            Self::Int(_) => 20,
             Self::Text(_) => 25,
             Self::Texts(_) => 1009,
             Self::Time(_) => 1114,
@@ -69,12 +75,14 @@ impl Param {
         match self {
             Self::Text(text) | Self::Json(text) => text.len(),
             Self::Texts(texts) | Self::Jsons(texts) => all(texts),
-            Self::Time(_) => 8,
+            Self::Time(_) | Self::Int(_) | Self::Bool(_) => 8,
         }
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
         match self {
+            Self::Int(number) => out.put_i64(*number),
+            Self::Bool(flag) => out.put_u8(u8::from(*flag)),
             Self::Time(time) => out.put_i64(micros(*time)),
             Self::Text(text) => out.put_slice(text.as_bytes()),
             Self::Json(text) => write_json(text, out),
@@ -168,8 +176,13 @@ impl<'a> Row<'a> {
 
     /// The text of a `jsonb`.
     pub(super) fn json(&mut self) -> Result<&'a str> {
-        let (_version, text) = self.value()?.split_first().ok_or_else(unexpected)?;
-        std::str::from_utf8(text).map_err(|_| unexpected())
+        self.optional_json()?.ok_or_else(unexpected)
+    }
+
+    pub(super) fn optional_json(&mut self) -> Result<Option<&'a str>> {
+        let Some(bytes) = self.bytes()? else { return Ok(None) };
+        let (_version, text) = bytes.split_first().ok_or_else(unexpected)?;
+        std::str::from_utf8(text).map(Some).map_err(|_| unexpected())
     }
 
     pub(super) fn bool(&mut self) -> Result<bool> {

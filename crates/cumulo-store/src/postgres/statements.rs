@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use cumulo_core::{
-    object::{Acl, List, TOMBSTONE, Timestamp},
+    object::{Acl, List, Row, Timestamp},
     resource::uri_of,
+    store::Membership,
 };
 
 use super::command::{Command, Param};
@@ -138,39 +139,24 @@ pub(super) fn store_timestamp(list: &List, timestamp: Timestamp) -> Command {
     Command::new(SQL, vec![parent, resource, Param::Time(timestamp)])
 }
 
-/// Creates or replaces an object.
-pub(super) fn put(list: &List, id: &str, at: Timestamp, data: &str) -> Command {
+/// Creates or replaces an object, or a tombstone.
+pub(super) fn put(list: &List, row: Row<'_>) -> Command {
     const SQL: &str = "INSERT INTO objects \
         (parent_id, resource_name, id, last_modified, data, deleted) \
-        VALUES ($1, $2, $3, $4, $5, FALSE) ON CONFLICT (id, parent_id, resource_name) \
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id, parent_id, resource_name) \
         DO UPDATE SET last_modified = EXCLUDED.last_modified, data = EXCLUDED.data, \
-        deleted = FALSE";
+        deleted = EXCLUDED.deleted";
     let [parent, resource] = names(list);
-    let data = Param::Json(data.to_owned());
-    Command::new(SQL, vec![parent, resource, Param::from(id), Param::Time(at), data])
+    let (id, at) = (Param::from(row.id), Param::Time(row.last_modified));
+    let data = Param::Json(row.data.to_owned());
+    Command::new(SQL, vec![parent, resource, id, at, data, Param::Bool(row.deleted)])
 }
 
-/// Replaces an object or a tombstone that is there.
-pub(super) fn replace(
-    list: &List,
-    id: &str,
-    at: Timestamp,
-    data: &str,
-    is_tombstone: bool,
-) -> Command {
-    const LIVE: &str = "UPDATE objects SET last_modified = $4, data = $5, deleted = FALSE \
+/// Replaces an object that is there by another, or by a tombstone.
+pub(super) fn replace(list: &List, row: Row<'_>) -> Command {
+    const SQL: &str = "UPDATE objects SET last_modified = $4, data = $5, deleted = $6 \
         WHERE parent_id = $1 AND resource_name = $2 AND id = $3";
-    const DEAD: &str = "UPDATE objects SET last_modified = $4, data = $5, deleted = TRUE \
-        WHERE parent_id = $1 AND resource_name = $2 AND id = $3";
-    let [parent, resource] = names(list);
-    let sql = if is_tombstone { DEAD } else { LIVE };
-    let data = Param::Json(data.to_owned());
-    Command::new(sql, vec![parent, resource, Param::from(id), Param::Time(at), data])
-}
-
-/// Turns an object into a tombstone.
-pub(super) fn bury(list: &List, id: &str, at: Timestamp) -> Command {
-    replace(list, id, at, TOMBSTONE, true)
+    Command { sql: SQL.into(), ..put(list, row) }
 }
 
 /// The other objects of a list that have a timestamp: one row if there is one.
@@ -208,7 +194,8 @@ pub(super) fn remove_below(uri: &str, now: Timestamp) -> Vec<Command> {
         SELECT parent_id, resource_name, last_modified FROM objects WHERE BELOW UNION ALL \
         SELECT parent_id, resource_name, last_modified FROM timestamps WHERE BELOW) AS all_below \
         GROUP BY parent_id, resource_name) AS ended";
-    const BELOW: &str = "(parent_id = $1 OR (parent_id >= $1 || '/' AND parent_id < $1 || '0'))";
+    const BELOW: &str = "(parent_id = $1 OR (parent_id >= $1 || '/' AND parent_id < $1 || '0')) \
+        AND resource_name <> '__floor__'";
     let text = || Param::from(uri);
     let mut commands = remove(ENDS, BELOW, vec![text()], now);
     commands.extend([
@@ -290,6 +277,62 @@ pub(super) fn granted(principals: &[String]) -> Command {
     Command::new(SQL, vec![Param::Texts(principals.to_vec())])
 }
 
+/// Lists with their timestamps: parent, resource, timestamp. The objects are not read one by one:
+/// the index leads from one list to the next.
+pub(super) fn all_lists(after: Option<&List>, limit: usize) -> Command {
+    const SQL: &str = "WITH RECURSIVE walk AS ( \
+        (SELECT parent_id, resource_name FROM objects \
+        WHERE (parent_id, resource_name) > ($1, $2) ORDER BY 1, 2 LIMIT 1) \
+        UNION ALL SELECT next.parent_id, next.resource_name FROM walk, LATERAL \
+        (SELECT o.parent_id, o.resource_name FROM objects o \
+        WHERE (o.parent_id, o.resource_name) > (walk.parent_id, walk.resource_name) \
+        ORDER BY 1, 2 LIMIT 1) AS next) \
+        SELECT parent_id, resource_name, GREATEST( \
+        (SELECT o.last_modified FROM objects o WHERE o.parent_id = list.parent_id \
+        AND o.resource_name = list.resource_name ORDER BY o.last_modified DESC LIMIT 1), \
+        (SELECT t.last_modified FROM timestamps t WHERE t.parent_id = list.parent_id \
+        AND t.resource_name = list.resource_name)) FROM \
+        ((SELECT parent_id, resource_name FROM walk LIMIT $3) UNION \
+        (SELECT parent_id, resource_name FROM timestamps \
+        WHERE (parent_id, resource_name) > ($1, $2) AND resource_name <> '__floor__' \
+        ORDER BY 1, 2 LIMIT $3) ORDER BY 1, 2 LIMIT $3) AS list ORDER BY 1, 2";
+    // No resource is without a name.
+    let (parent, resource) = after.map_or(("", ""), |after| (&*after.parent, after.resource));
+    Command::new(SQL, vec![Param::from(parent), Param::from(resource), count(limit)])
+}
+
+/// Objects and tombstones of a list, the oldest first: id, timestamp, whether it is a tombstone,
+/// data, access control list or null.
+pub(super) fn entries(list: &List, after: Option<Timestamp>) -> Command {
+    const SQL: &str = "SELECT o.id, o.last_modified, o.deleted, o.data, \
+        CASE WHEN NOT o.deleted THEN (SELECT jsonb_object_agg(permission, principals) FROM \
+        (SELECT permission, jsonb_agg(principal) AS principals FROM access_control_entries \
+        WHERE object_id = $3 || o.id GROUP BY permission) AS own) END \
+        FROM objects o WHERE o.parent_id = $1 AND o.resource_name = $2 \
+        AND o.last_modified > $4 ORDER BY o.last_modified";
+    let [parent, resource] = names(list);
+    let after = Param::Time(after.unwrap_or(Timestamp(i64::MIN)));
+    Command::new(SQL, vec![parent, resource, Param::Text(uri_of(list, "")), after])
+}
+
+/// Memberships in order: member, group.
+pub(super) fn memberships(after: Option<&Membership>, limit: usize) -> Command {
+    const SQL: &str = "SELECT user_id, principal FROM user_principals \
+        WHERE (user_id, principal COLLATE \"C\") > ($1, $2) \
+        ORDER BY user_id, principal COLLATE \"C\" LIMIT $3";
+    let (member, group) = after.map_or(("", ""), |after| (&*after.member, &*after.group));
+    Command::new(SQL, vec![Param::from(member), Param::from(group), count(limit)])
+}
+
+/// Gives an object or a tombstone a timestamp, past the trigger that may choose another: it looks
+/// at new data only.
+pub(super) fn redate(list: &List, id: &str, at: Timestamp) -> Command {
+    const SQL: &str = "UPDATE objects SET last_modified = $4 \
+        WHERE parent_id = $1 AND resource_name = $2 AND id = $3";
+    let [parent, resource] = names(list);
+    Command::new(SQL, vec![parent, resource, Param::from(id), Param::Time(at)])
+}
+
 pub(super) fn join(member: &str, group: &str) -> Command {
     const SQL: &str = "INSERT INTO user_principals (user_id, principal) VALUES ($1, $2) \
         ON CONFLICT DO NOTHING";
@@ -309,6 +352,10 @@ pub(super) fn disband(group: &str) -> Command {
 pub(super) fn leave_all(member: &str) -> Command {
     const SQL: &str = "DELETE FROM user_principals WHERE user_id = $1";
     Command::new(SQL, vec![Param::from(member)])
+}
+
+fn count(limit: usize) -> Param {
+    Param::Int(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
 fn names(list: &List) -> [Param; 2] {

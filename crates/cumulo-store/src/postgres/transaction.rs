@@ -12,10 +12,10 @@ use std::{
 };
 
 use cumulo_core::{
-    object::{Acl, List, Object, Row as ObjectRow, Timestamp},
+    object::{Acl, List, Object, Row as ObjectRow, TOMBSTONE, Timestamp},
     query::Query,
     resource::uri_of,
-    store::{Entry, Error, Grant, Outlook, Result, Transaction, Visit},
+    store::{Entry, Error, Grant, Membership, Outlook, Result, Transaction, Visit, VisitEntry},
 };
 
 use super::{
@@ -216,9 +216,8 @@ impl<'a> Tx<'a> {
         if self.mode == Mode::Point && self.sent > 0 {
             return self.interrupt(Interruption::Unforeseen);
         }
-        let uris: HashMap<String, (&List, &str)> =
-            wish.objects.iter().map(|&(list, id)| (uri_of(list, id), (list, id))).collect();
-        let command = statement::fetch(wish, uris.keys().cloned().collect());
+        let uris = wish.objects.iter().map(|(list, id)| uri_of(list, id));
+        let command = statement::fetch(wish, uris.collect());
         let mut found = Known::asked(wish);
         let mut acls: HashMap<String, Acl> = HashMap::new();
         let resources = &self.shared.resources;
@@ -242,9 +241,9 @@ impl<'a> Tx<'a> {
             }
             Ok(())
         })?;
-        for (uri, acl) in acls {
-            if let Some((list, id)) = uris.get(&uri) {
-                found.set_acl(list, id, acl);
+        for &(list, id) in wish.objects.iter().filter(|_| !acls.is_empty()) {
+            if let Some(acl) = acls.get(&uri_of(list, id)) {
+                found.set_acl(list, id, acl.clone());
             }
         }
         self.known.merge(found);
@@ -544,11 +543,9 @@ impl Transaction for Tx<'_> {
         let old = self.known.object(list, id).flatten();
         let (is_there, old_acl) = (old.is_some(), old.map(|entry| Arc::clone(&entry.acl)));
         let is_known = self.known.object(list, id).is_some();
-        self.keep(if is_there {
-            statement::replace(list, id, at, data, false)
-        } else {
-            statement::put(list, id, at, data)
-        })?;
+        let row = ObjectRow { id, last_modified: at, deleted: false, data };
+        let put = if is_there { statement::replace } else { statement::put };
+        self.keep(put(list, row))?;
         match (acl, &old_acl) {
             (Some(acl), Some(old)) if acl == &**old => {}
             (Some(acl), _) => self.keep(statement::set_acl(uri_of(list, id), acl))?,
@@ -594,7 +591,8 @@ impl Transaction for Tx<'_> {
         }
         self.lock_list(list)?;
         let at = self.stamp(list, id, last_modified)?;
-        self.keep(statement::bury(list, id, at))?;
+        let row = ObjectRow { id, last_modified: at, deleted: true, data: TOMBSTONE };
+        self.keep(statement::replace(list, row))?;
         self.keep(statement::drop_acl(uri_of(list, id)))?;
         self.moved(list, at)?;
         self.known.set_object(list, id, None);
@@ -677,6 +675,82 @@ impl Transaction for Tx<'_> {
         Ok(())
     }
 
+    fn lists(&mut self, after: Option<&List>, limit: usize) -> Result<Vec<(List, Timestamp)>> {
+        self.require_snapshot()?;
+        let (mut lists, resources) = (Vec::new(), &self.shared.resources);
+        self.send(vec![statement::all_lists(after, limit)], &mut |_, mut row| {
+            let (parent, resource) = (row.owned()?, resources.intern(row.text()?));
+            lists.push((List::new(parent, resource), row.time()?));
+            Ok(())
+        })?;
+        Ok(lists)
+    }
+
+    fn entries(
+        &mut self,
+        list: &List,
+        after: Option<Timestamp>,
+        visit: &mut VisitEntry<'_>,
+    ) -> Result<()> {
+        self.require_snapshot()?;
+        let (mut scratch, mut is_done) = (String::new(), false);
+        self.send(vec![statement::entries(list, after)], &mut |_, mut row| {
+            if !is_done {
+                let (id, last_modified, deleted) = (row.text()?, row.time()?, row.bool()?);
+                compact(row.json()?, &mut scratch);
+                let acl = row.optional_json()?.map(parse_acl).transpose()?.unwrap_or_default();
+                let row = ObjectRow { id, last_modified, deleted, data: &scratch };
+                is_done = visit(row, &acl)?.is_break();
+            }
+            Ok(())
+        })
+    }
+
+    fn memberships(&mut self, after: Option<&Membership>, limit: usize) -> Result<Vec<Membership>> {
+        self.require_snapshot()?;
+        let mut memberships = Vec::new();
+        self.send(vec![statement::memberships(after, limit)], &mut |_, mut row| {
+            memberships.push(Membership { member: row.owned()?, group: row.owned()? });
+            Ok(())
+        })?;
+        Ok(memberships)
+    }
+
+    fn restore(&mut self, list: &List, row: ObjectRow<'_>, acl: &Acl) -> Result<()> {
+        self.lock_list(list)?;
+        let at = row.last_modified;
+        self.check_free(list, row.id, at)?;
+        let before = self.list_state(list)?;
+        let least = before.timestamp().map_or_else(|| self.start(), Ok)?;
+        if at < least && before.stored < Some(least) {
+            // The list must not go back, and not begin before its time.
+            self.store_timestamp(list, least)?;
+        }
+        let data = if row.deleted { TOMBSTONE } else { row.data };
+        self.keep(statement::put(list, ObjectRow { data, ..row }))?;
+        if before.timestamp() == Some(at) {
+            self.keep(statement::redate(list, row.id, at))?;
+        }
+        let uri = uri_of(list, row.id);
+        let is_bare = row.deleted || acl.0.is_empty();
+        self.keep(if is_bare { statement::drop_acl(uri) } else { statement::set_acl(uri, acl) })?;
+        self.moved(list, at)?;
+        self.known.forget_object(list, row.id);
+        Ok(())
+    }
+
+    fn restore_list(&mut self, list: &List, timestamp: Timestamp) -> Result<()> {
+        self.lock_list(list)?;
+        match self.list_state(list)?.timestamp() {
+            Some(current) if current >= timestamp => Ok(()),
+            Some(_) => self.store_timestamp(list, timestamp),
+            None => {
+                let start = self.start()?;
+                self.store_timestamp(list, timestamp.max(start))
+            }
+        }
+    }
+
     fn savepoint(&mut self) -> Result<()> {
         self.push_mark();
         Ok(())
@@ -716,6 +790,12 @@ fn object(row: &mut Row<'_>) -> Result<Object> {
     let mut data = String::new();
     compact(row.json()?, &mut data);
     Ok(Object { id, last_modified, deleted: false, data })
+}
+
+/// An access control list, out of an object of permissions and principals.
+fn parse_acl(text: &str) -> Result<Acl> {
+    let acl = serde_json::from_str(text);
+    acl.map(Acl).map_err(|_| run::internal("an access control list is not one"))
 }
 
 /// A row of a list.

@@ -9,9 +9,9 @@ use std::{
 };
 
 use cumulo_core::{
-    object::{Acl, List, Timestamp},
+    object::{Acl, List, Row, Timestamp},
     query::Query,
-    store::{Entry, Error, Grant, Result, Transaction, Visit, Work},
+    store::{Entry, Error, Grant, Membership, Result, Transaction, Visit, VisitEntry, Work},
 };
 
 use super::{
@@ -302,6 +302,23 @@ impl Transaction for ReadTx<'_> {
         Ok(groups)
     }
 
+    fn lists(&mut self, after: Option<&List>, limit: usize) -> Result<Vec<(List, Timestamp)>> {
+        self.rows()?.0.lists(after, limit)
+    }
+
+    fn entries(
+        &mut self,
+        list: &List,
+        after: Option<Timestamp>,
+        visit: &mut VisitEntry<'_>,
+    ) -> Result<()> {
+        self.rows()?.0.entries(list, after, visit)
+    }
+
+    fn memberships(&mut self, after: Option<&Membership>, limit: usize) -> Result<Vec<Membership>> {
+        self.rows()?.0.memberships(after, limit)
+    }
+
     fn savepoint(&mut self) -> Result<()> {
         self.savepoints += 1;
         Ok(())
@@ -356,6 +373,14 @@ impl Transaction for ReadTx<'_> {
     }
 
     fn flush(&mut self) -> Result<()> {
+        Err(Error::ReadOnly)
+    }
+
+    fn restore(&mut self, _: &List, _: Row<'_>, _: &Acl) -> Result<()> {
+        Err(Error::ReadOnly)
+    }
+
+    fn restore_list(&mut self, _: &List, _: Timestamp) -> Result<()> {
         Err(Error::ReadOnly)
     }
 }

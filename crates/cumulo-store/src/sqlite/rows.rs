@@ -7,7 +7,7 @@ use std::{
 
 use cumulo_core::{
     object::{Acl, List, Object, Row, Timestamp},
-    store::{Entry, Grant, Result, Visit},
+    store::{Entry, Grant, Membership, Result, Visit, VisitEntry},
 };
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use serde_json::Value;
@@ -127,6 +127,69 @@ impl Rows<'_> {
         groups.collect::<rusqlite::Result<_>>().map(Arc::new).map_err(failed)
     }
 
+    pub(super) fn lists(
+        self,
+        after: Option<&List>,
+        limit: usize,
+    ) -> Result<Vec<(List, Timestamp)>> {
+        const SQL: &str = "SELECT parent, resource, last_modified FROM list
+            WHERE (parent, resource) > (?1, ?2)
+            ORDER BY parent, resource LIMIT ?3";
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        // No resource is without a name.
+        let (parent, resource) = after.map_or(("", ""), |after| (&after.parent, after.resource));
+        let lists = statement.query_map(params![parent, resource, bound(limit)], |row| {
+            let resource = self.shared.resources.intern(row.get_ref(1)?.as_str()?);
+            Ok((List::new(row.get::<_, String>(0)?, resource), Timestamp(row.get(2)?)))
+        });
+        lists.map_err(failed)?.collect::<rusqlite::Result<_>>().map_err(failed)
+    }
+
+    pub(super) fn entries(
+        self,
+        list: &List,
+        after: Option<Timestamp>,
+        visit: &mut VisitEntry<'_>,
+    ) -> Result<()> {
+        // Two scans in the order that is asked for, which the engine merges without sorting.
+        const SQL: &str = "SELECT id, last_modified, 0, data, acl FROM object
+            WHERE list = (SELECT id FROM list WHERE parent = ?1 AND resource = ?2)
+            AND deleted = 0 AND last_modified >= ?3
+            UNION ALL SELECT id, last_modified, 1, data, acl FROM object
+            WHERE list = (SELECT id FROM list WHERE parent = ?1 AND resource = ?2)
+            AND deleted = 1 AND last_modified >= ?3
+            ORDER BY last_modified";
+        let from = after.map_or(Some(i64::MIN), |after| after.0.checked_add(1));
+        let Some(from) = from else { return Ok(()) };
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        let mut rows =
+            statement.query(params![list.parent, list.resource, from]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let acl = self.interned(row.get(4).map_err(failed)?)?;
+            if visit(borrowed(row).map_err(failed)?, &acl)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn memberships(
+        self,
+        after: Option<&Membership>,
+        limit: usize,
+    ) -> Result<Vec<Membership>> {
+        const SQL: &str = "SELECT member, group_uri FROM membership
+            WHERE (member, group_uri) > (?1, ?2)
+            ORDER BY member, group_uri LIMIT ?3";
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        // No group is without a URI.
+        let (member, group) = after.map_or(("", ""), |after| (&after.member, &after.group));
+        let memberships = statement.query_map(params![member, group, bound(limit)], |row| {
+            Ok(Membership { member: row.get(0)?, group: row.get(1)? })
+        });
+        memberships.map_err(failed)?.collect::<rusqlite::Result<_>>().map_err(failed)
+    }
+
     /// The access control list with this id; the empty one has none.
     pub(super) fn interned(self, id: Option<i64>) -> Result<Arc<Acl>> {
         let Some(id) = id else { return Ok(Arc::clone(&self.shared.no_acl)) };
@@ -150,6 +213,11 @@ fn borrowed<'a>(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Row<'a>> {
         deleted: row.get_ref(2)?.as_i64()? != 0,
         data: row.get_ref(3)?.as_str()?,
     })
+}
+
+/// A limit as the engine takes it.
+fn bound(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// Texts as one parameter.

@@ -3,9 +3,9 @@
 use std::{collections::HashSet, sync::Arc};
 
 use cumulo_core::{
-    object::{Acl, List, TOMBSTONE, Timestamp},
+    object::{Acl, List, Row, TOMBSTONE, Timestamp},
     query::Query,
-    store::{Entry, Error, Grant, Result, Transaction, Visit},
+    store::{Entry, Error, Grant, Membership, Result, Transaction, Visit, VisitEntry},
 };
 use rusqlite::{OptionalExtension, ToSql, params};
 
@@ -102,13 +102,7 @@ impl Transaction for WriteTx<'_> {
                     self.touch(list, id);
                 }
             }
-            None => {
-                self.execute(
-                    "INSERT INTO object (list, deleted, last_modified, id, acl, data)
-                     VALUES (?1, 0, ?2, ?3, ?4, ?5)",
-                    params![row.id, stamp.0, id, acl, data],
-                )?;
-            }
+            None => _ = self.insert(row.id, id, (0, stamp, acl, data))?,
         }
         let timestamp = row.timestamp.max(stamp);
         let live = row.live + u64::from(is_new);
@@ -209,6 +203,63 @@ impl Transaction for WriteTx<'_> {
         self.change_members("DELETE FROM membership", &[])
     }
 
+    fn lists(&mut self, after: Option<&List>, limit: usize) -> Result<Vec<(List, Timestamp)>> {
+        let mut lists = self.rows().lists(after, limit)?;
+        for (list, timestamp) in &mut lists {
+            if let Some(Some(row)) = self.changes.lists.get(list) {
+                *timestamp = row.timestamp;
+            }
+        }
+        Ok(lists)
+    }
+
+    fn entries(
+        &mut self,
+        list: &List,
+        after: Option<Timestamp>,
+        visit: &mut VisitEntry<'_>,
+    ) -> Result<()> {
+        self.rows().entries(list, after, visit)
+    }
+
+    fn memberships(&mut self, after: Option<&Membership>, limit: usize) -> Result<Vec<Membership>> {
+        self.rows().memberships(after, limit)
+    }
+
+    fn restore(&mut self, list: &List, row: Row<'_>, acl: &Acl) -> Result<()> {
+        self.write()?;
+        let stamp = row.last_modified;
+        let list_row = self.list_from(list, stamp)?;
+        self.check_free(list_row.id, row.id, stamp)?;
+        let state = if row.deleted {
+            (1, stamp, None, TOMBSTONE)
+        } else {
+            (0, stamp, self.acl_id(acl)?, row.data)
+        };
+        let before = self.before(list_row.id, row.id)?;
+        let was_live = before.as_ref().is_some_and(|before| !before.deleted);
+        match before {
+            Some(before) => self.replace(list_row.id, &before, state)?,
+            None => self.insert(list_row.id, row.id, state)?,
+        };
+        if was_live {
+            self.touch(list, row.id);
+        }
+        let timestamp = list_row.timestamp.max(stamp);
+        let live = list_row.live + u64::from(!row.deleted) - u64::from(was_live);
+        self.set_list_row(list, Some(ListRow { timestamp, live, ..list_row }));
+        Ok(())
+    }
+
+    fn restore_list(&mut self, list: &List, timestamp: Timestamp) -> Result<()> {
+        self.write()?;
+        let row = self.list_from(list, timestamp)?;
+        if row.timestamp < timestamp {
+            self.set_list_row(list, Some(ListRow { timestamp, ..row }));
+        }
+        Ok(())
+    }
+
     fn savepoint(&mut self) -> Result<()> {
         self.savepoints.push(Savepoint { open: false, undo: self.undo.len() });
         Ok(())
@@ -243,6 +294,14 @@ impl WriteTx<'_> {
         )?;
         self.set_list_row(list, Some(row));
         Ok(row)
+    }
+
+    /// The row of a list, which starts with `timestamp` if it is new and may start so early.
+    fn list_from(&mut self, list: &List, timestamp: Timestamp) -> Result<ListRow> {
+        match self.list_row(list)? {
+            Some(row) => Ok(row),
+            None => self.create_list(list, timestamp.max(self.floor()?.next())),
+        }
     }
 
     fn floor(&self) -> Result<Timestamp> {
@@ -416,6 +475,20 @@ impl WriteTx<'_> {
             self.changes.memberships = true;
         }
         Ok(())
+    }
+
+    /// Adds an object or a tombstone with an id that is new to the list.
+    fn insert(
+        &self,
+        list: i64,
+        id: &str,
+        (deleted, stamp, acl, data): (i64, Timestamp, Option<i64>, &str),
+    ) -> Result<usize> {
+        self.execute(
+            "INSERT INTO object (list, deleted, last_modified, id, acl, data)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![list, deleted, stamp.0, id, acl, data],
+        )
     }
 
     /// Puts a new state in the place of what was before.

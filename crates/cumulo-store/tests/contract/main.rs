@@ -9,6 +9,7 @@ mod db;
 mod deletion;
 mod listing;
 mod model;
+mod moving;
 mod objects;
 mod permissions;
 mod queries;
@@ -112,6 +113,22 @@ macro_rules! store_contract {
                     a_failing_neighbor_harms_nobody,
                     dropping_the_future_does_not_stop_a_write,
                     a_closed_store_refuses_work;
+                moving:
+                    lists_come_in_order_and_in_pages,
+                    lists_show_what_the_transaction_has_changed,
+                    entries_come_oldest_first_with_tombstones,
+                    entries_of_a_list_that_is_not_there_are_none,
+                    memberships_come_in_order_and_in_pages,
+                    a_restored_object_keeps_its_timestamp,
+                    a_restored_object_replaces_what_has_its_id,
+                    a_restored_tombstone_is_one,
+                    a_restored_timestamp_is_not_taken_twice,
+                    restoring_never_moves_a_list_back,
+                    restoring_can_be_undone,
+                    restored_permissions_are_found,
+                    timestamps_increase_after_restoring,
+                    what_was_done_is_moved_whole,
+                    random_content_survives_moving;
                 model:
                     random_transactions_match_the_model;
             }

@@ -1,0 +1,44 @@
+//! `cumulo export` and `cumulo import`: everything that a storage holds, in and out.
+
+mod export;
+mod import;
+mod progress;
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use cumulo_core::{clock::Clock, store::Store};
+
+use crate::{
+    args::{self, Common},
+    config::{Config, Env},
+    logging, wiring,
+};
+
+pub(crate) use self::{export::run as export, import::run as import};
+
+/// Opens the storage of the settings.
+fn open(
+    common: &Common,
+    data: Option<&std::path::Path>,
+    env: &Env,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Arc<dyn Store>> {
+    let start = args::Start {
+        common: common.clone(),
+        data: data.map(Into::into),
+        ..args::Start::default()
+    };
+    let config = Config::load(&start, env)?;
+    logging::start(&config.settings, common)?;
+    if !config.is_durable() {
+        bail!("the storage of these settings is in memory, which ends with this command");
+    }
+    wiring::open(&config, clock)
+}
+
+/// Runs a move to its end, on this thread; the store has its own.
+fn block_on<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(work))
+}
