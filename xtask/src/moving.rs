@@ -7,13 +7,15 @@ mod generate;
 mod kinto;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use cumulo_e2e::Storage;
+use cumulo_servers::Postgres;
 
-use self::cumulo::{Cumulo, settings, trailer};
+use self::cumulo::{Cumulo, trailer};
 use crate::project;
 use crate::server::seed;
 use crate::steps::Tally;
@@ -25,12 +27,20 @@ const KILLS: u32 = 12;
 /// No command may use more memory, whatever it moves.
 const MAX_PEAK_MIB: u64 = 100;
 
-/// Makes the storage of an engine, with its files in a folder.
-type Engine = fn(&Path) -> Storage;
+/// Makes an empty storage of an engine, with its files in a folder.
+type Engine = fn(&Path) -> Result<Storage>;
 
 /// Every engine that a settings file can name.
-const ENGINES: &[(&str, Engine)] =
-    &[("sqlite", |folder| Storage::Sqlite(folder.join("cumulo.sqlite")))];
+const ENGINES: &[(&str, Engine)] = &[
+    ("sqlite", |folder| Ok(Storage::Sqlite(folder.join("cumulo.sqlite")))),
+    ("postgresql", |_| new_database().map(Storage::Postgresql)),
+];
+
+fn new_database() -> Result<String> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let name = format!("moving{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    Postgres::shared().create_database(&name)
+}
 
 #[derive(Args, Default)]
 pub(crate) struct Arguments {
@@ -79,7 +89,7 @@ fn move_twice(program: &Cumulo, from: Engine, to: Engine, records: u64, seed: u6
     for (n, engine) in [from, to].into_iter().enumerate() {
         let place = file(&format!("store{n}"));
         std::fs::create_dir(&place)?;
-        let ini = settings(&place, &engine(&place))?;
+        let ini = program.settings(&place, &engine(&place)?)?;
         let (input, output) = (file(&format!("{n}.jsonl")), file(&format!("{}.jsonl", n + 1)));
         for (name, used) in [
             ("import", program.import(&ini, &input)?.finish()?),
@@ -103,7 +113,7 @@ fn kill(program: &Cumulo, engine: Engine, seed: u64) -> Result<()> {
     let input = folder.path().join("all.jsonl");
     let output = folder.path().join("again.jsonl");
     generate::export(&input, RECORDS, seed)?;
-    let ini = settings(folder.path(), &engine(folder.path()))?;
+    let ini = program.settings(folder.path(), &engine(folder.path())?)?;
     let mut kills = 0;
     for n in 0..KILLS {
         let pause = Duration::from_millis(30 + (seed.rotate_left(5 * n) % 150));

@@ -21,13 +21,6 @@ pub(super) struct Used {
     pub(super) peak_mib: u64,
 }
 
-/// Writes the settings of a storage.
-pub(super) fn settings(folder: &Path, storage: &Storage) -> Result<PathBuf> {
-    let ini = folder.join("moving.ini");
-    write_ini(&ini, 0, storage, &[])?;
-    Ok(ini)
-}
-
 /// A command that runs; killed when it goes out of scope.
 pub(super) struct Running {
     child: Child,
@@ -35,6 +28,14 @@ pub(super) struct Running {
 }
 
 impl Cumulo {
+    /// Writes the settings of a storage, and brings that to the present schema.
+    pub(super) fn settings(&self, folder: &Path, storage: &Storage) -> Result<PathBuf> {
+        let ini = folder.join("moving.ini");
+        write_ini(&ini, 0, storage, &[])?;
+        self.run(&ini, &["migrate"])?.finish()?;
+        Ok(ini)
+    }
+
     pub(super) fn import(&self, ini: &Path, input: &Path) -> Result<Running> {
         let input = input.display().to_string();
         self.run(ini, &["import", "--input", &input])

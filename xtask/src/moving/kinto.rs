@@ -11,7 +11,7 @@ use cumulo_e2e::http::Connection;
 use cumulo_e2e::{Program, Server, Storage};
 use serde_json::{Value, json};
 
-use super::cumulo::{Cumulo, settings};
+use super::cumulo::Cumulo;
 use crate::{packages, project};
 
 const RECORDS: usize = 1500;
@@ -45,7 +45,7 @@ pub(super) fn run(program: &Cumulo, seed: u64) -> Result<usize> {
 
     let place = folder.path().join("store");
     let storage = Storage::Sqlite(place.join("cumulo.sqlite"));
-    let ini = settings(folder.path(), &storage)?;
+    let ini = program.settings(folder.path(), &storage)?;
     let url = server.url();
     let pull = ["import", "--from-kinto", &url, "--auth", ADMIN];
     let mut kills = 0;

@@ -350,7 +350,7 @@ fn content() -> impl Strategy<Value = Content> {
 }
 
 /// The same with data as values: engines may spell them in other ways.
-fn with_values((lists, memberships): &Content) -> impl PartialEq + std::fmt::Debug {
+fn with_values((lists, memberships): &Content) -> impl PartialEq + std::fmt::Debug + use<> {
     let value = |data: &str| serde_json::from_str::<serde_json::Value>(data).unwrap();
     let lists = lists.iter().map(|(list, timestamp, entries)| {
         let entries = entries.iter().map(|(object, acl)| {
