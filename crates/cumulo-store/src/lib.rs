@@ -2,8 +2,9 @@
 //!
 //! - [`Memory`]: everything in memory, for tests and trials
 //! - [`Sqlite`]: one durable file, one process, many requests per commit
+//! - [`Postgres`]: Kinto's tables in a database, for any number of processes, Kinto among them
 //!
-//! Both keep the same laws; `tests/contract` states them as one suite that runs on each. Stores
+//! All keep the same laws; `tests/contract` states them as one suite that runs on each. Stores
 //! are used through [`Store::submit`] or `<dyn Store>::transact`:
 //!
 //! ```

@@ -199,6 +199,8 @@ pub(crate) enum Backend {
     Memory,
     /// One SQLite file
     Sqlite,
+    /// A PostgreSQL database
+    Postgresql,
 }
 
 impl Backend {
@@ -206,6 +208,7 @@ impl Backend {
         match self {
             Self::Memory => "memory",
             Self::Sqlite => "sqlite",
+            Self::Postgresql => "postgresql",
         }
     }
 }

@@ -15,6 +15,8 @@ use crate::{
 };
 
 const DEFAULT_FILE: &str = "cumulo.ini";
+/// The same as Kinto proposes.
+const DATABASE: &str = "postgresql://postgres:postgres@localhost:5432/postgres";
 const TEMPLATE: &str = include_str!("init.ini");
 
 /// Runs the command.
@@ -31,12 +33,19 @@ pub(crate) fn run(args: &args::Init, env: &Env) -> anyhow::Result<()> {
     let path = path.display();
     let administrator = match args.backend {
         Backend::Memory => String::new(),
-        Backend::Sqlite => format!(
+        Backend::Sqlite | Backend::Postgresql => format!(
             "Create the administrator with: cumulo create-user --ini {path} --username admin\n"
         ),
     };
+    let database = match args.backend {
+        Backend::Postgresql => format!(
+            "Name your database in it (storage_url), and make its tables with: \
+             cumulo migrate --ini {path}\n"
+        ),
+        Backend::Memory | Backend::Sqlite => String::new(),
+    };
     say(&format!(
-        "Created {path}.\n{administrator}Start the service with: cumulo start --ini {path}"
+        "Created {path}.\n{database}{administrator}Start the service with: cumulo start --ini {path}"
     ))
 }
 
@@ -44,13 +53,12 @@ fn render(args: &args::Init) -> anyhow::Result<String> {
     let storage_url = match args.backend {
         Backend::Memory => "",
         Backend::Sqlite => "sqlite:///%(here)s/cumulo.sqlite",
+        Backend::Postgresql => DATABASE,
     };
     let cache_address = match args.cache_backend {
         CacheBackend::Memory => "# kinto.cache_max_size_bytes = 524288",
         CacheBackend::Sqlite => "kinto.cache_url = sqlite:///%(here)s/cumulo.cache.sqlite",
-        CacheBackend::Postgresql => {
-            "kinto.cache_url = postgresql://postgres:postgres@localhost:5432/postgres"
-        }
+        CacheBackend::Postgresql => &format!("kinto.cache_url = {DATABASE}"),
         CacheBackend::Redis => "kinto.cache_url = redis://localhost:6379/0",
         CacheBackend::Memcached => "kinto.cache_hosts = 127.0.0.1:11211",
     };
