@@ -82,7 +82,7 @@ async fn creates(store: &Arc<dyn Store>, durability: Durability) -> Report {
                     };
                     store.submit(Access::Write, Box::new(work)).await?;
                 }
-                Ok(())
+                cumulo_core::store::Result::Ok(())
             })
         })
         .collect();

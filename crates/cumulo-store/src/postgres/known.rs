@@ -57,9 +57,14 @@ impl Known {
         *self = Self::default();
     }
 
-    /// `None` if it is not known; `Some(None)` if it is known not to be there.
-    pub(super) fn object(&self, list: &List, id: &str) -> Option<Option<&Entry>> {
-        self.objects.get(list)?.get(id).map(Option::as_ref)
+    /// Whether it is known if this object is there.
+    pub(super) fn knows(&self, list: &List, id: &str) -> bool {
+        self.objects.get(list).is_some_and(|objects| objects.contains_key(id))
+    }
+
+    /// The object, if it is known to be there.
+    pub(super) fn object(&self, list: &List, id: &str) -> Option<&Entry> {
+        self.objects.get(list)?.get(id)?.as_ref()
     }
 
     pub(super) fn set_object(&mut self, list: &List, id: &str, entry: Option<Entry>) {

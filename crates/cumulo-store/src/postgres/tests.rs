@@ -1,7 +1,5 @@
 //! What only this store does: other writers, lost sessions, works that commit together.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::{
     sync::{
         Arc,

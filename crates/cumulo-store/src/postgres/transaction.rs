@@ -251,7 +251,7 @@ impl<'a> Tx<'a> {
     }
 
     fn require_object(&mut self, list: &List, id: &str) -> Result<()> {
-        if self.known.object(list, id).is_some() {
+        if self.known.knows(list, id) {
             return Ok(());
         }
         self.fetch(&Wish { objects: vec![(list, id)], ..Wish::default() })
@@ -279,7 +279,7 @@ impl<'a> Tx<'a> {
         if missing.is_empty() {
             return Ok(());
         }
-        self.take(missing)?;
+        self.take(missing);
         if self.scanned.contains(list) {
             return self.interrupt(Interruption::Changed);
         }
@@ -287,12 +287,10 @@ impl<'a> Tx<'a> {
     }
 
     /// Takes locks that were not foreseen.
-    fn take(&mut self, locks: BTreeSet<Lock>) -> Result<()> {
+    fn take(&mut self, locks: BTreeSet<Lock>) {
         self.wanted.extend(locks.iter().cloned());
         self.held.extend(locks.iter().cloned());
-        // With its own round trip only if nothing is asked after it: see `confirm`.
         self.kept.push(statement::lock(locks));
-        Ok(())
     }
 
     /// Fetches again what is known of a list whose lock was taken late, and stops if it was not
@@ -307,7 +305,7 @@ impl<'a> Tx<'a> {
         };
         self.fetch(&wish)?;
         let same = |id: &String, old: &Option<Entry>| {
-            let new = self.known.object(list, id).flatten();
+            let new = self.known.object(list, id);
             match (old, new) {
                 (Some(old), Some(new)) => old.object == new.object && old.acl == new.acl,
                 (old, new) => old.is_none() && new.is_none(),
@@ -461,6 +459,10 @@ impl<'a> Tx<'a> {
         }
     }
 
+    fn require_mark(&self) -> Result<()> {
+        if self.marks.len() > self.base { Ok(()) } else { Err(run::no_savepoint()) }
+    }
+
     /// Begins one work of several that commit together.
     pub(super) fn begin_one(&mut self) {
         self.push_mark();
@@ -497,12 +499,12 @@ impl Transaction for Tx<'_> {
 
     fn get(&mut self, list: &List, id: &str) -> Result<Option<Entry>> {
         self.require_object(list, id)?;
-        Ok(self.known.object(list, id).flatten().cloned())
+        Ok(self.known.object(list, id).cloned())
     }
 
     fn acl(&mut self, list: &List, id: &str) -> Result<Option<Arc<Acl>>> {
         self.require_object(list, id)?;
-        Ok(self.known.object(list, id).flatten().map(|entry| Arc::clone(&entry.acl)))
+        Ok(self.known.object(list, id).map(|entry| Arc::clone(&entry.acl)))
     }
 
     fn list(&mut self, list: &List, query: &Query, visit: &mut Visit<'_>) -> Result<()> {
@@ -540,18 +542,16 @@ impl Transaction for Tx<'_> {
     ) -> Result<Timestamp> {
         self.lock_list(list)?;
         let at = self.stamp(list, id, last_modified)?;
-        let old = self.known.object(list, id).flatten();
-        let (is_there, old_acl) = (old.is_some(), old.map(|entry| Arc::clone(&entry.acl)));
-        let is_known = self.known.object(list, id).is_some();
+        let is_known = self.known.knows(list, id);
+        let old_acl = self.known.object(list, id).map(|entry| Arc::clone(&entry.acl));
         let row = ObjectRow { id, last_modified: at, deleted: false, data };
-        let put = if is_there { statement::replace } else { statement::put };
+        let put = if old_acl.is_some() { statement::replace } else { statement::put };
         self.keep(put(list, row))?;
         match (acl, &old_acl) {
             (Some(acl), Some(old)) if acl == &**old => {}
             (Some(acl), _) => self.keep(statement::set_acl(uri_of(list, id), acl))?,
-            (None, _) if is_known && !is_there => {
-                self.keep(statement::drop_acl(uri_of(list, id)))?
-            }
+            // Something else may have left entries behind.
+            (None, None) if is_known => self.keep(statement::drop_acl(uri_of(list, id)))?,
             (None, _) => {}
         }
         self.moved(list, at)?;
@@ -570,7 +570,7 @@ impl Transaction for Tx<'_> {
 
     fn set_acl(&mut self, list: &List, id: &str, acl: &Acl) -> Result<()> {
         self.require_object(list, id)?;
-        if self.known.object(list, id).flatten().is_none() {
+        if self.known.object(list, id).is_none() {
             return Ok(());
         }
         self.lock_list(list)?;
@@ -586,7 +586,7 @@ impl Transaction for Tx<'_> {
         last_modified: Option<Timestamp>,
     ) -> Result<Option<Timestamp>> {
         self.require_object(list, id)?;
-        if self.known.object(list, id).flatten().is_none() {
+        if self.known.object(list, id).is_none() {
             return Ok(None);
         }
         self.lock_list(list)?;
@@ -603,7 +603,7 @@ impl Transaction for Tx<'_> {
         self.require_write()?;
         let lock = Lock::Remove(uri.to_owned());
         if !self.held.contains(&lock) {
-            self.take(BTreeSet::from([lock]))?;
+            self.take(BTreeSet::from([lock]));
         }
         for command in statement::remove_below(uri, self.shared.clock.now()) {
             self.keep(command)?;
@@ -757,11 +757,15 @@ impl Transaction for Tx<'_> {
     }
 
     fn release(&mut self) -> Result<()> {
-        if self.marks.len() == self.base { Err(run::no_savepoint()) } else { Ok(self.pop_kept()) }
+        self.require_mark()?;
+        self.pop_kept();
+        Ok(())
     }
 
     fn rollback(&mut self) -> Result<()> {
-        if self.marks.len() == self.base { Err(run::no_savepoint()) } else { Ok(self.pop_undone()) }
+        self.require_mark()?;
+        self.pop_undone();
+        Ok(())
     }
 }
 
