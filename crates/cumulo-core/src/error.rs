@@ -306,6 +306,11 @@ impl From<store::Error> for ApiError {
         match error {
             store::Error::TimestampTaken(_) => Self::new(Errno::ConstraintViolated)
                 .with_message("Integrity constraint violated, please retry."),
+            store::Error::Unstorable(reason) => {
+                let problem = format!("The storage can't keep this: {reason}");
+                let refused = Self::from(Invalid::unnamed(Location::Body, problem));
+                Self { cause: Some(store::Error::Unstorable(reason)), ..refused }
+            }
             store::Error::Internal(_) => Self { cause: Some(error), ..Self::internal("") },
             store::Error::Unavailable(_) | store::Error::ReadOnly => {
                 let unavailable = Self::new(Errno::Backend).with_message(

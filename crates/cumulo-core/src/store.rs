@@ -26,6 +26,9 @@ pub enum Error {
     /// The timestamp that was asked for belongs to another object of the list.
     #[error("another object has the timestamp {0}")]
     TimestampTaken(Timestamp),
+    /// The engine can't keep what it was given, such as an id that is too long for its indexes.
+    #[error("the storage can't keep this: {0}")]
+    Unstorable(String),
     /// The engine can't serve now: disk full, file locked or read-only, connection lost.
     #[error("the storage is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -130,6 +130,9 @@ async fn run(service: &Service, call: Arc<Call>) -> Reply {
         match result {
             Ok(reply) => return reply,
             Err(store::Error::ReadOnly) if access != Access::Write => access = Access::Write,
+            Err(failure @ store::Error::Unstorable(_)) => {
+                return service.api.failed(&call, failure);
+            }
             Err(failure) => {
                 error!(
                     method = %call.request.method,

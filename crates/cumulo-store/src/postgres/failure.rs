@@ -73,12 +73,16 @@ impl From<Failure> for Error {
         let passing = match (&failure, failure.code()) {
             (Failure::Store(_), _) => false,
             (_, "55P03" | "57014") => true,
-            // Out of memory, disk or connections.
-            (_, code) if code.starts_with("53") => true,
+            // Out of memory, disk or connections; a login or a database that somebody changes.
+            (_, code) if ["53", "28", "3D"].iter().any(|class| code.starts_with(class)) => true,
             _ => failure.remedy() != Remedy::None,
         };
         match failure {
             Failure::Store(error) => error,
+            // A program limit: the engine tells which.
+            Failure::Refused { code, message } if code.starts_with("54") => {
+                Self::Unstorable(message)
+            }
             failure if passing => Self::Unavailable(Box::new(failure)),
             failure => Self::Internal(Box::new(failure)),
         }

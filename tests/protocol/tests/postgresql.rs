@@ -1,4 +1,4 @@
-//! How often PostgreSQL is asked and waited for.
+//! The protocol over PostgreSQL: how often it is asked and waited for, and what it refuses.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -105,4 +105,21 @@ fn the_default_bucket_is_foreseen() {
     ann.trips("POST", records, &json!({"data": {}}), 201);
     assert_eq!(ann.trips("POST", records, &json!({"data": {}}), 201), 2, "a creation");
     assert_eq!(ann.trips("GET", records, &Value::Null, 200), 2, "a list");
+}
+
+#[test]
+fn what_the_database_can_not_keep_is_refused() {
+    let (app, store) = app("unstorable");
+    let client = app.user("ann");
+    client.with_records("b", "c", &[("r", json!({"n": 1}))]);
+    // Random, so that it is not compressed.
+    let long: String = (0_u64..200)
+        .map(|n| {
+            format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) ^ (n << 40))
+        })
+        .collect();
+    let answer = client.put(&format!("{RECORDS}/{long}"), &json!({"data": {}})).is(400);
+    assert!(answer.json["message"].as_str().unwrap().contains("can't keep"), "{}", answer.json);
+    client.get(&format!("{RECORDS}/r")).expect(200);
+    drop(store);
 }
