@@ -12,11 +12,13 @@ mod crash;
 mod disk;
 mod example;
 mod fuzz;
+mod kinto;
 mod packages;
 mod project;
 mod server;
 mod steps;
 mod test;
+mod together;
 
 use std::process::ExitCode;
 
@@ -47,6 +49,8 @@ enum Task {
     Disk(disk::Arguments),
     /// Send bad input of every kind to the release build
     Fuzz(fuzz::Arguments),
+    /// Run the release build and Kinto on one database
+    Together(together::Arguments),
     /// Measure the release build beside the smallest program that does the same, and beside Kinto
     Bench(bench::Arguments),
 }
@@ -75,6 +79,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Disk(arguments) => disk::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Together(arguments) => together::run(&arguments),
         Task::Bench(arguments) => return bench::run(&arguments).map(|()| None),
     }
     .map(Some)
