@@ -216,9 +216,8 @@ impl<'a> Tx<'a> {
         if self.mode == Mode::Point && self.sent > 0 {
             return self.interrupt(Interruption::Unforeseen);
         }
-        let uris: HashMap<String, (&List, &str)> =
-            wish.objects.iter().map(|&(list, id)| (uri_of(list, id), (list, id))).collect();
-        let command = statement::fetch(wish, uris.keys().cloned().collect());
+        let uris = wish.objects.iter().map(|(list, id)| uri_of(list, id));
+        let command = statement::fetch(wish, uris.collect());
         let mut found = Known::asked(wish);
         let mut acls: HashMap<String, Acl> = HashMap::new();
         let resources = &self.shared.resources;
@@ -242,9 +241,9 @@ impl<'a> Tx<'a> {
             }
             Ok(())
         })?;
-        for (uri, acl) in acls {
-            if let Some((list, id)) = uris.get(&uri) {
-                found.set_acl(list, id, acl);
+        for &(list, id) in wish.objects.iter().filter(|_| !acls.is_empty()) {
+            if let Some(acl) = acls.get(&uri_of(list, id)) {
+                found.set_acl(list, id, acl.clone());
             }
         }
         self.known.merge(found);
