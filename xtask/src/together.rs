@@ -67,5 +67,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Tally> {
         }
     };
     check("answers", &|| together.answers());
+    check("writers", &|| together.writers());
     Ok(tally)
 }

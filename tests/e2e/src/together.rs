@@ -12,6 +12,7 @@ mod compare;
 mod differences;
 mod peer;
 mod scenario;
+mod writers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -71,6 +72,14 @@ impl Together {
         self.migrate(&self.cumulo, &url)?;
         let pair = self.start(&url)?;
         answers::check(&pair)
+    }
+
+    /// Both write at the same time; returns what to say about it.
+    pub fn writers(&self) -> Result<String> {
+        let url = self.postgres.create_database("writers")?;
+        self.migrate(&self.cumulo, &url)?;
+        let pair = self.start(&url)?;
+        writers::check(&pair, self.duration, self.seed)
     }
 
     /// Both servers on one database.

@@ -12,6 +12,8 @@ use super::peer::{Client, Pair, Request, Side};
 use super::scenario::{self, ALICE, BOB, RECORDS, Step};
 use crate::http::Response;
 
+/// How many of the glances follow each write.
+const GLANCES: usize = 3;
 /// How many differences are shown.
 const SHOWN: usize = 200;
 
@@ -43,6 +45,7 @@ struct Teller {
     /// What placeholders stand for.
     names: HashMap<String, String>,
     compared: usize,
+    glanced: usize,
     /// What differs where, with the first case and the number of cases.
     found: BTreeMap<String, (String, usize)>,
     /// How often each difference on purpose was seen.
@@ -56,6 +59,7 @@ impl Teller {
             cumulo: pair.client(Side::Cumulo),
             names: HashMap::new(),
             compared: 0,
+            glanced: 0,
             found: BTreeMap::new(),
             seen: BTreeMap::new(),
         }
@@ -107,11 +111,12 @@ impl Teller {
 
     /// Asks both for what may have changed.
     fn look(&mut self, writer: Side, written: &Request) -> Result<()> {
-        let path = written.path.split('?').next().unwrap_or_default();
-        if path.starts_with("/buckets/") {
-            self.ask(writer, &Request::get(path).by(ALICE))?;
-        }
-        self.ask_all(writer, scenario::glances())
+        self.ask_all(writer, scenario::looks_at(&written.path))?;
+        let glances = scenario::glances();
+        let first = self.glanced;
+        self.glanced += GLANCES;
+        let turn = glances.iter().cycle().skip(first % glances.len()).take(GLANCES);
+        self.ask_all(writer, turn.cloned().collect())
     }
 
     fn ask_all(&mut self, writer: Side, requests: Vec<Request>) -> Result<()> {

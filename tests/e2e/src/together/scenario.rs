@@ -264,10 +264,10 @@ fn batches() -> Vec<Step> {
         post("/batch", &json!({
             "defaults": {"method": "PUT", "headers": {"Response-Behavior": "light"}},
             "requests": [
-                {"path": record("batch-1"), "body": {"data": {"n": 1}}},
-                {"path": record("batch-2"), "body": {"data": {"n": 2}}},
+                {"path": record("item-1"), "body": {"data": {"n": 1}}},
+                {"path": record("item-2"), "body": {"data": {"n": 2}}},
                 {"path": record("text"), "headers": {"If-Match": "\"1\""}, "body": {"data": {}}},
-                {"method": "DELETE", "path": record("batch-1")},
+                {"method": "DELETE", "path": record("item-1")},
                 {"method": "GET", "path": "/buckets/nowhere"},
             ],
         })),
@@ -283,6 +283,7 @@ fn batches() -> Vec<Step> {
         ]})),
         post("/batch", &json!({"requests": [{"path": "/buckets", "method": "FLY"}]})),
         post("/batch", &json!({"requests": []})),
+        post("/batch", &json!({"requests": [{"path": "/buckets/together/groups/batches"}]})),
         by(BOB, post("/batch", &json!({"requests": [
             request("PUT", &record("not-mine"), json!({"data": {}})),
             {"path": "/buckets/in-batch/collections/c/records"},
@@ -307,7 +308,7 @@ fn deletions() -> Vec<Step> {
         put("/buckets/in-batch", &json!({})),
         delete("/buckets/private/collections"),
         delete("/buckets/nowhere"),
-        delete(&record("batch-1")),
+        delete(&record("item-1")),
         delete(RECORDS),
         put(&record("text"), &json!({"data": {"title": "reborn"}})),
         Ask,
@@ -342,28 +343,37 @@ fn accounts() -> Vec<Step> {
     ]
 }
 
-/// What both are asked after each step.
-pub(super) fn glances() -> Vec<Request> {
-    let get = |path: &str| Request::get(path).by(ALICE);
-    let mut glances: Vec<Request> = [
-        "/buckets?_since=0",
-        "/buckets/together",
-        "/buckets/together/groups?_since=0",
-        "/buckets/together/collections?_since=0",
-        COLLECTION,
-        "/buckets/private/collections?_since=0",
-        "/permissions?_sort=uri",
+/// What both are asked after something was written to a path.
+pub(super) fn looks_at(path: &str) -> Vec<Request> {
+    let path = path.split('?').next().unwrap_or_default();
+    let path = if path.starts_with("/buckets/") { path } else { RECORDS };
+    let names = path.matches('/').count();
+    let list = if names.is_multiple_of(2) { path.rsplit_once('/').map_or("", |it| it.0) } else { path };
+    vec![
+        Request::get(path).by(ALICE),
+        Request::get(path).by(BOB),
+        Request::get(&format!("{list}?_since=0")).by(ALICE),
+        Request::get(list).by(ALICE).with("If-None-Match", &format!("{{etag {list}}}")),
     ]
-    .map(get)
-    .into();
-    glances.push(get(&format!("{RECORDS}?_since=0")));
-    glances.push(Request::new("HEAD", RECORDS).by(ALICE));
-    glances.push(get(RECORDS).with("If-None-Match", &format!("{{etag {RECORDS}}}")));
-    glances.push(Request::get("/").by(BOB));
-    glances.push(Request::get("/buckets/private/collections/hidden/records").by(BOB));
-    glances.push(Request::get("/permissions?_sort=uri").by(BOB));
-    glances.push(Request::get(RECORDS));
-    glances
+}
+
+/// Of these, both are asked some after each step, in turns.
+pub(super) fn glances() -> Vec<Request> {
+    let get = |path: &str, user: &str| Request::get(path).by(user);
+    vec![
+        get("/buckets?_since=0", ALICE),
+        get("/permissions?_sort=uri", ALICE),
+        get(&format!("{RECORDS}?_since=0"), ALICE),
+        get("/", BOB),
+        get("/buckets/together", ALICE),
+        Request::new("HEAD", RECORDS).by(ALICE),
+        get("/buckets/private/collections/hidden/records", BOB),
+        get("/buckets/together/groups?_since=0", ALICE),
+        get("/permissions?_sort=uri", BOB),
+        get(RECORDS, NOBODY),
+        get("/buckets/together/collections?_since=0", ALICE),
+        get("/buckets/private/collections?_since=0", ALICE),
+    ]
 }
 
 /// Who can log in.
