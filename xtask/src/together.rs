@@ -66,6 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Tally> {
             }
         }
     };
+    check("schema", &|| together.schema());
     check("answers", &|| together.answers());
     check("writers", &|| together.writers());
     Ok(tally)

@@ -12,6 +12,7 @@ mod compare;
 mod differences;
 mod peer;
 mod scenario;
+mod schema;
 mod writers;
 
 use std::fs;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use cumulo_servers::Postgres;
 
 use crate::server::write_ini;
@@ -45,6 +46,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("kinto.eos_message", "Good-bye"),
 ];
 
+/// The row of the catalog's version.
+const STORAGE_VERSION: &str = "WHERE name = 'storage_schema_version'";
+
 /// What to run.
 #[derive(Debug)]
 pub struct Together {
@@ -65,6 +69,59 @@ pub struct Together {
 }
 
 impl Together {
+    /// Databases created by either; returns what to say about them.
+    pub fn schema(&self) -> Result<String> {
+        let url = self.postgres.create_database("kinto_first")?;
+        self.migrate(&self.kinto, &url)?;
+        let of_kinto = schema::catalog(&self.postgres, "kinto_first")?;
+        self.migrate(&self.cumulo, &url)?;
+        let completed = schema::catalog(&self.postgres, "kinto_first")?;
+        schema::check_completed(&of_kinto, &completed).context("Kinto's, completed")?;
+        for program in [&self.kinto, &self.cumulo] {
+            self.migrate(program, &url)?;
+            let again = schema::catalog(&self.postgres, "kinto_first")?;
+            schema::check_equal(&completed, &again).context("migrated again")?;
+        }
+
+        let url = self.postgres.create_database("cumulo_first")?;
+        self.migrate(&self.cumulo, &url)?;
+        let created = schema::catalog(&self.postgres, "cumulo_first")?;
+        schema::check_equal(&completed, &created).context("Kinto's and ours")?;
+        self.migrate(&self.kinto, &url)?;
+        let again = schema::catalog(&self.postgres, "cumulo_first")?;
+        schema::check_equal(&created, &again).context("ours, migrated by Kinto")?;
+
+        self.check_other_versions(&url)?;
+        Ok(format!(
+            "{} things in the catalog, the same whoever creates them; other versions are refused",
+            completed.len()
+        ))
+    }
+
+    /// Schemas that we don't know are refused, with what to do.
+    fn check_other_versions(&self, url: &str) -> Result<()> {
+        let older = ["of an older Kinto", "kinto migrate --ini"];
+        let newer = ["schema 27", "use a later version of Cumulo"];
+        let cases = [
+            ("UPDATE metadata SET value = '25'", older),
+            ("DELETE FROM metadata", older),
+            ("INSERT INTO metadata VALUES ('storage_schema_version', '27')", newer),
+        ];
+        for (change, words) in cases {
+            let only = if change.starts_with("INSERT") { "" } else { STORAGE_VERSION };
+            self.postgres.query("cumulo_first", &format!("{change} {only}"))?;
+            let migrate = self.run(&self.cumulo, "migrate", url)?;
+            ensure!(!migrate.status.success(), "{change}: migrate succeeds");
+            // It ends by itself, or this succeeds.
+            let Err(start) = self.start_cumulo(url) else { bail!("{change}: start succeeds") };
+            for said in [said(&migrate), format!("{start:#}")] {
+                let says = words.iter().all(|words| said.contains(words));
+                ensure!(says, "{change}: it says not what to do, but {said}");
+            }
+        }
+        Ok(())
+    }
+
     /// The same requests to both, in turns; returns what to say about it.
     pub fn answers(&self) -> Result<String> {
         let url = self.postgres.create_database("answers")?;
@@ -78,22 +135,26 @@ impl Together {
     pub fn writers(&self) -> Result<String> {
         let url = self.postgres.create_database("writers")?;
         self.migrate(&self.cumulo, &url)?;
+        self.migrate(&self.kinto, &url)?;
         let pair = self.start(&url)?;
         writers::check(&pair, self.duration, self.seed)
     }
 
     /// Both servers on one database.
     fn start(&self, url: &str) -> Result<Pair> {
-        let start = |name: &str, program: &Program| {
-            let folder = self.folder.join(name);
-            fs::create_dir_all(&folder)?;
-            let storage = Storage::Postgresql(url.to_owned());
-            Server::start(program, &folder, &storage, SETTINGS).with_context(|| name.to_owned())
-        };
-        Ok(Pair {
-            kinto: start("kinto", &self.kinto_server)?,
-            cumulo: start("cumulo", &Program::cumulo(&self.cumulo))?,
-        })
+        let kinto = self.start_one("kinto", &self.kinto_server, url)?;
+        Ok(Pair { kinto, cumulo: self.start_cumulo(url)? })
+    }
+
+    fn start_cumulo(&self, url: &str) -> Result<Server> {
+        self.start_one("cumulo", &Program::cumulo(&self.cumulo), url)
+    }
+
+    fn start_one(&self, name: &str, program: &Program, url: &str) -> Result<Server> {
+        let folder = self.folder.join(name);
+        fs::create_dir_all(&folder)?;
+        let storage = Storage::Postgresql(url.to_owned());
+        Server::start(program, &folder, &storage, SETTINGS).with_context(|| name.to_owned())
     }
 
     /// Runs the command `migrate` of a program; returns what it says.

@@ -1,5 +1,7 @@
 //! The two servers, and the requests that both get.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,6 +9,9 @@ use serde_json::Value;
 
 use crate::Server;
 use crate::http::{Connection, Response};
+
+/// Servers close connections that are idle for longer.
+const MAX_IDLE: Duration = Duration::from_secs(2);
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +42,7 @@ impl Pair {
             Side::Kinto => &self.kinto,
             Side::Cumulo => &self.cumulo,
         };
-        Client { address: server.address, connection: None }
+        Client { address: server.address, connection: None, used: Instant::now() }
     }
 }
 
@@ -46,13 +51,15 @@ impl Pair {
 pub(super) struct Client {
     address: std::net::SocketAddr,
     connection: Option<Connection>,
+    /// When it was used last.
+    used: Instant,
 }
 
 impl Client {
     pub(super) fn send(&mut self, request: &Request) -> Result<Response> {
         let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => Connection::open(self.address)?,
+            Some(connection) if self.used.elapsed() < MAX_IDLE => connection,
+            _ => Connection::open(self.address)?,
         };
         let headers: Vec<(&str, &str)> =
             request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -62,6 +69,7 @@ impl Client {
             .request(request.method, &path, &headers, body)
             .with_context(|| request.to_string())?;
         let closes = response.header("connection").is_some_and(|it| it == "close");
+        self.used = Instant::now();
         self.connection = (!closes).then_some(connection);
         Ok(response)
     }
