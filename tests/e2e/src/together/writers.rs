@@ -252,7 +252,7 @@ impl Writer {
         let text = "x".repeat(self.random.random_range(0..200));
         let mut data = json!({"writer": self.number, "token": self.token, "text": text});
         if list.ends_with("/groups") {
-            data["members"] = json!([format!("account:{}", self.token % 5), "system.Everyone"]);
+            data["members"] = json!([format!("account:{}", self.token % 5), "basicauth:someone"]);
         }
         let body = json!({"data": data}).to_string();
         let path = format!("{list}/{id}");
