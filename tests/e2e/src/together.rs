@@ -137,7 +137,9 @@ impl Together {
         self.migrate(&self.cumulo, &url)?;
         self.migrate(&self.kinto, &url)?;
         let pair = self.start(&url)?;
-        writers::check(&pair, self.duration, self.seed)
+        let count = "SELECT deadlocks FROM pg_stat_database WHERE datname = 'writers'";
+        let count_deadlocks = || Ok(self.postgres.query("writers", count)?.trim().parse()?);
+        writers::check(&pair, self.duration, self.seed, count_deadlocks)
     }
 
     /// Both servers on one database.

@@ -51,7 +51,8 @@ impl Answer {
         for item in body.get_mut("responses").and_then(Value::as_array_mut).into_iter().flatten() {
             if let Value::Object(names) = item["headers"].take() {
                 let pairs = names.iter().map(|(name, value)| (name, value.as_str()));
-                item["headers"] = headers(pairs.map(|(name, it)| (name.as_str(), it.unwrap_or(""))));
+                item["headers"] =
+                    headers(pairs.map(|(name, it)| (name.as_str(), it.unwrap_or(""))));
             }
         }
         let headers = headers(pairs);
@@ -189,7 +190,13 @@ fn masked(text: &str) -> String {
         let core = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
         let tail = &word[core.len()..];
         let is_moment = core.len() >= 13 && core.bytes().all(|it| it.is_ascii_digit());
-        result += if is_moment { "moment" } else if is_id(core) { "id" } else { core };
+        result += if is_moment {
+            "moment"
+        } else if is_id(core) {
+            "id"
+        } else {
+            core
+        };
         result += tail;
     }
     result

@@ -44,16 +44,12 @@ const ON_PURPOSE: &[OnPurpose] = &[
     OnPurpose {
         name: "items of batches have the headers of single answers",
         is: |request, it| {
-            request.path == "/batch"
-                && it.place.contains("/headers/")
-                && it.kinto == "(absent)"
+            request.path == "/batch" && it.place.contains("/headers/") && it.kinto == "(absent)"
         },
     },
     OnPurpose {
         name: "only /batch itself can't be in a batch",
-        is: |request, _| {
-            request.body.as_ref().is_some_and(|body| body.contains("/groups/batches"))
-        },
+        is: |request, _| request.body.as_ref().is_some_and(|body| body.contains("/groups/batches")),
     },
     OnPurpose {
         name: "redirects say so in other words",

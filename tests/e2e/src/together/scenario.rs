@@ -224,9 +224,15 @@ fn patches() -> Vec<Step> {
 fn permissions() -> Vec<Step> {
     let team = "/buckets/together/groups/team";
     vec![
-        put("/buckets/private/collections/shared", &json!({"permissions": {
-            "read": ["/buckets/together/groups/team"], "record:create": ["system.Authenticated"]}})),
-        by(BOB, post("/buckets/private/collections/shared/records", &json!({"data": {"id": "bobs"}}))),
+        put(
+            "/buckets/private/collections/shared",
+            &json!({"permissions": {
+            "read": ["/buckets/together/groups/team"], "record:create": ["system.Authenticated"]}}),
+        ),
+        by(
+            BOB,
+            post("/buckets/private/collections/shared/records", &json!({"data": {"id": "bobs"}})),
+        ),
         put("/buckets/private/collections/hidden", &json!({})),
         put(
             "/buckets/private/collections/hidden/records/seen",
@@ -237,15 +243,21 @@ fn permissions() -> Vec<Step> {
             "/buckets/private/collections/hidden/records/written",
             &json!({"permissions": {"write": ["/buckets/together/groups/team", "{bob}"]}}),
         ),
-        by(BOB, patch(
-            "/buckets/private/collections/hidden/records/written",
-            "json",
-            &json!({"data": {"n": 3}}),
-        )),
+        by(
+            BOB,
+            patch(
+                "/buckets/private/collections/hidden/records/written",
+                "json",
+                &json!({"data": {"n": 3}}),
+            ),
+        ),
         by(BOB, put("/buckets/private/collections/hidden/records/seen", &json!({"data": {}}))),
-        put("/buckets/together", &json!({"data": {}, "permissions": {
+        put(
+            "/buckets/together",
+            &json!({"data": {}, "permissions": {
             "group:create": ["{bob}"], "collection:create": ["{bob}"], "write": ["account:dora"],
-            "read": ["system.Everyone"]}})),
+            "read": ["system.Everyone"]}}),
+        ),
         by(BOB, put("/buckets/together/groups/bobs", &json!({"data": {"members": ["{alice}"]}}))),
         by(BOB, put("/buckets/together/collections/bobs", &json!({"permissions": {"write": []}}))),
         Ask,
@@ -261,33 +273,45 @@ fn permissions() -> Vec<Step> {
 fn batches() -> Vec<Step> {
     let request = |method: &str, path: &str, body: Value| json!({"method": method, "path": path, "body": body});
     vec![
-        post("/batch", &json!({
-            "defaults": {"method": "PUT", "headers": {"Response-Behavior": "light"}},
-            "requests": [
-                {"path": record("item-1"), "body": {"data": {"n": 1}}},
-                {"path": record("item-2"), "body": {"data": {"n": 2}}},
-                {"path": record("text"), "headers": {"If-Match": "\"1\""}, "body": {"data": {}}},
-                {"method": "DELETE", "path": record("item-1")},
-                {"method": "GET", "path": "/buckets/nowhere"},
-            ],
-        })),
-        post("/batch", &json!({"requests": [
-            request("PUT", "/v1/buckets/in-batch", json!({"data": {"x": 1}})),
-            request("PUT", "/buckets/in-batch/groups/g", json!({"data": {"members": ["{bob}"]}})),
-            request("PUT", "/buckets/in-batch/collections/c", json!({"permissions": {
-                "read": ["/buckets/in-batch/groups/g"]}})),
-            request("POST", "/buckets/in-batch/collections/c/records", json!({"data": {"id": "r"}})),
-            request("PATCH", "/buckets/in-batch/collections/c/records/r", json!({"data": {"y": 2}})),
-            {"method": "GET", "path": "/buckets/in-batch/collections/c/records?_since=0"},
-            {"method": "HEAD", "path": "/buckets/in-batch/collections/c/records"},
-        ]})),
+        post(
+            "/batch",
+            &json!({
+                "defaults": {"method": "PUT", "headers": {"Response-Behavior": "light"}},
+                "requests": [
+                    {"path": record("item-1"), "body": {"data": {"n": 1}}},
+                    {"path": record("item-2"), "body": {"data": {"n": 2}}},
+                    {"path": record("text"), "headers": {"If-Match": "\"1\""}, "body": {"data": {}}},
+                    {"method": "DELETE", "path": record("item-1")},
+                    {"method": "GET", "path": "/buckets/nowhere"},
+                ],
+            }),
+        ),
+        post(
+            "/batch",
+            &json!({"requests": [
+                request("PUT", "/v1/buckets/in-batch", json!({"data": {"x": 1}})),
+                request("PUT", "/buckets/in-batch/groups/g", json!({"data": {"members": ["{bob}"]}})),
+                request("PUT", "/buckets/in-batch/collections/c", json!({"permissions": {
+                    "read": ["/buckets/in-batch/groups/g"]}})),
+                request("POST", "/buckets/in-batch/collections/c/records", json!({"data": {"id": "r"}})),
+                request("PATCH", "/buckets/in-batch/collections/c/records/r", json!({"data": {"y": 2}})),
+                {"method": "GET", "path": "/buckets/in-batch/collections/c/records?_since=0"},
+                {"method": "HEAD", "path": "/buckets/in-batch/collections/c/records"},
+            ]}),
+        ),
         post("/batch", &json!({"requests": [{"path": "/buckets", "method": "FLY"}]})),
         post("/batch", &json!({"requests": []})),
         post("/batch", &json!({"requests": [{"path": "/buckets/together/groups/batches"}]})),
-        by(BOB, post("/batch", &json!({"requests": [
-            request("PUT", &record("not-mine"), json!({"data": {}})),
-            {"path": "/buckets/in-batch/collections/c/records"},
-        ]}))),
+        by(
+            BOB,
+            post(
+                "/batch",
+                &json!({"requests": [
+                    request("PUT", &record("not-mine"), json!({"data": {}})),
+                    {"path": "/buckets/in-batch/collections/c/records"},
+                ]}),
+            ),
+        ),
     ]
 }
 
@@ -348,7 +372,8 @@ pub(super) fn looks_at(path: &str) -> Vec<Request> {
     let path = path.split('?').next().unwrap_or_default();
     let path = if path.starts_with("/buckets/") { path } else { RECORDS };
     let names = path.matches('/').count();
-    let list = if names.is_multiple_of(2) { path.rsplit_once('/').map_or("", |it| it.0) } else { path };
+    let list =
+        if names.is_multiple_of(2) { path.rsplit_once('/').map_or("", |it| it.0) } else { path };
     vec![
         Request::get(path).by(ALICE),
         Request::get(path).by(BOB),
@@ -403,33 +428,109 @@ const PAGES: &[&str] = &[
 /// What both are asked now and then.
 pub(super) fn questions() -> Vec<Request> {
     let queries = [
-        "n=3", "n=\"3\"", "n=10", "not_n=3", "n=null", "title=null", "title=\"\"", "title=",
-        "flag=true", "flag=false", "not_flag=true", "in_n=3,7,10", "in_id=text,nested",
-        "exclude_n=3,7", "exclude_id=text", "min_n=3", "max_n=3", "gt_n=3", "lt_n=7",
-        "min_n=3&max_n=7", "min_title=\"T\"", "lt_title=\"b\"", "has_title=true", "has_title=false",
-        "has_a.b=true", "has_nothing=true", "like_title=tag", "like_title=*e*", "like_title=Ümläut",
-        "like_n=3", "contains_tags=red", "contains_tags=[\"red\",3]", "contains_tags={\"k\":1}",
-        "contains_any_tags=[\"green\",\"blue\"]", "contains_any_tags=[3]", "contains_n=3",
-        "a.b=9007199254740993", "a.b.c=1", "n=1234567890123456789012345678901234567890",
-        "gt_n=1000", "id=text", "not_id=text", "gt_id=\"n\"", "like_id=t*", "nothing=1",
-        "_sort=n", "_sort=-n,title", "_sort=title", "_sort=-title,id", "_sort=flag,-last_modified",
-        "_sort=a.b", "_sort=nothing,id", "_sort=-id", "_sort=id&_limit=3", "_fields=title,n",
-        "_fields=a.b", "_fields=nothing", "_since={mark middle}", "_since=\"{mark middle}\"",
-        "_to={mark middle}", "_before={mark middle}", "_before={mark middle}&_since=0",
-        "gt_last_modified={mark middle}", "lt_last_modified={mark middle}",
-        "min_last_modified={mark middle}", "max_last_modified={mark middle}",
-        "last_modified={mark middle}", "in_last_modified={mark middle},1", "_since=0&deleted=true",
-        "_since=0&not_deleted=true", "_since=0&n=3", "_since=0&_sort=id", "_since=0&_limit=5",
-        "_since=abc", "_since=-1", "_before=", "_limit=abc", "_limit=-1", "_token=abc", "_sort=,",
-        "_unknown=1", "in_n=", "contains_any_tags=red", "has_title=maybe", "in_n=[3,7]", "_limit=1000",
-        "float=0.1", "tiny=1e-7", "huge=1.5e300", "exp=100", "title=Late", "title=\"Late\"",
-        "min_float=0.05", "n=3.0", "n=3.5", "not_title=Late&not_n=3",
+        "n=3",
+        "n=\"3\"",
+        "n=10",
+        "not_n=3",
+        "n=null",
+        "title=null",
+        "title=\"\"",
+        "title=",
+        "flag=true",
+        "flag=false",
+        "not_flag=true",
+        "in_n=3,7,10",
+        "in_id=text,nested",
+        "exclude_n=3,7",
+        "exclude_id=text",
+        "min_n=3",
+        "max_n=3",
+        "gt_n=3",
+        "lt_n=7",
+        "min_n=3&max_n=7",
+        "min_title=\"T\"",
+        "lt_title=\"b\"",
+        "has_title=true",
+        "has_title=false",
+        "has_a.b=true",
+        "has_nothing=true",
+        "like_title=tag",
+        "like_title=*e*",
+        "like_title=Ümläut",
+        "like_n=3",
+        "contains_tags=red",
+        "contains_tags=[\"red\",3]",
+        "contains_tags={\"k\":1}",
+        "contains_any_tags=[\"green\",\"blue\"]",
+        "contains_any_tags=[3]",
+        "contains_n=3",
+        "a.b=9007199254740993",
+        "a.b.c=1",
+        "n=1234567890123456789012345678901234567890",
+        "gt_n=1000",
+        "id=text",
+        "not_id=text",
+        "gt_id=\"n\"",
+        "like_id=t*",
+        "nothing=1",
+        "_sort=n",
+        "_sort=-n,title",
+        "_sort=title",
+        "_sort=-title,id",
+        "_sort=flag,-last_modified",
+        "_sort=a.b",
+        "_sort=nothing,id",
+        "_sort=-id",
+        "_sort=id&_limit=3",
+        "_fields=title,n",
+        "_fields=a.b",
+        "_fields=nothing",
+        "_since={mark middle}",
+        "_since=\"{mark middle}\"",
+        "_to={mark middle}",
+        "_before={mark middle}",
+        "_before={mark middle}&_since=0",
+        "gt_last_modified={mark middle}",
+        "lt_last_modified={mark middle}",
+        "min_last_modified={mark middle}",
+        "max_last_modified={mark middle}",
+        "last_modified={mark middle}",
+        "in_last_modified={mark middle},1",
+        "_since=0&deleted=true",
+        "_since=0&not_deleted=true",
+        "_since=0&n=3",
+        "_since=0&_sort=id",
+        "_since=0&_limit=5",
+        "_since=abc",
+        "_since=-1",
+        "_before=",
+        "_limit=abc",
+        "_limit=-1",
+        "_token=abc",
+        "_sort=,",
+        "_unknown=1",
+        "in_n=",
+        "contains_any_tags=red",
+        "has_title=maybe",
+        "in_n=[3,7]",
+        "_limit=1000",
+        "float=0.1",
+        "tiny=1e-7",
+        "huge=1.5e300",
+        "exp=100",
+        "title=Late",
+        "title=\"Late\"",
+        "min_float=0.05",
+        "n=3.0",
+        "n=3.5",
+        "not_title=Late&not_n=3",
     ];
     let mut requests: Vec<Request> = Vec::new();
     for query in queries {
         let query = query.replace("{\"k\":1}", "%7B%22k%22:1%7D").replace("ä", "%C3%A4");
         let query = query.replace('"', "%22").replace('[', "%5B").replace(']', "%5D");
-        requests.push(Request::get(&format!("{RECORDS}?{}", query.replace('Ü', "%C3%9C"))).by(ALICE));
+        requests
+            .push(Request::get(&format!("{RECORDS}?{}", query.replace('Ü', "%C3%9C"))).by(ALICE));
     }
     for query in ["", "?n=3", "?_since=0", "?_limit=2", "?has_title=true&_since=0"] {
         requests.push(Request::new("HEAD", &format!("{RECORDS}{query}")).by(ALICE));
