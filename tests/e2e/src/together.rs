@@ -4,13 +4,14 @@
 //! - [`answers`](Together::answers): what one writes, both serve, and alike
 //! - [`writers`](Together::writers): both write at the same time, and nothing is lost or missed
 //!
-//! `peer` has the two servers and their requests; `scenario` what is written and asked; `compare`
-//! and `differences` judge the answers.
+//! `peer` has the two servers and their requests; `scenario` what is written,
+//! `questions` what is asked; `compare` and `differences` judge the answers.
 
 mod answers;
 mod compare;
 mod differences;
 mod peer;
+mod questions;
 mod scenario;
 mod schema;
 mod writers;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::compare::{Answer, Difference};
 use super::differences;
 use super::peer::{Client, Pair, Request, Side};
+use super::questions;
 use super::scenario::{self, ALICE, BOB, RECORDS, Step};
 use crate::http::Response;
 
@@ -85,10 +86,10 @@ impl Teller {
                 Step::Mark(name) => {
                     let etag = self.etag(writer, RECORDS)?;
                     let mark = etag.trim_matches('"').to_owned();
-                    self.names.insert(format!("{{mark {name}}}"), mark);
+                    self.names.insert(format!("{{{name}}}"), mark);
                 }
-                Step::Ask => self.ask_all(writer, scenario::questions())?,
-                Step::LogIn => self.ask_all(writer, scenario::logins())?,
+                Step::Ask => self.ask_all(writer, &questions::questions())?,
+                Step::LogIn => self.ask_all(writer, &questions::logins())?,
                 Step::Pages(path) => self.read_pages(path)?,
                 Step::DeletePages(path) => self.delete_pages(writer, path, &mut written)?,
             }
@@ -111,15 +112,15 @@ impl Teller {
 
     /// Asks both for what may have changed.
     fn look(&mut self, writer: Side, written: &Request) -> Result<()> {
-        self.ask_all(writer, scenario::looks_at(&written.path))?;
-        let glances = scenario::glances();
+        self.ask_all(writer, &questions::looks_at(&written.path))?;
+        let glances = questions::glances();
         let first = self.glanced;
         self.glanced += GLANCES;
-        let turn = glances.iter().cycle().skip(first % glances.len()).take(GLANCES);
-        self.ask_all(writer, turn.cloned().collect())
+        let mut turn = glances.iter().cycle().skip(first % glances.len()).take(GLANCES);
+        turn.try_for_each(|request| self.ask(writer, request))
     }
 
-    fn ask_all(&mut self, writer: Side, requests: Vec<Request>) -> Result<()> {
+    fn ask_all(&mut self, writer: Side, requests: &[Request]) -> Result<()> {
         requests.iter().try_for_each(|request| self.ask(writer, request))
     }
 

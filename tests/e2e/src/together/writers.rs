@@ -160,7 +160,7 @@ fn poll(mut client: Client, list: &str, progress: &Progress) -> Result<(Content,
         let request = Request::get(&format!("{list}?_since={since}")).by(ALICE);
         let response = client.send(&request)?.succeeded().context("a poll")?;
         let etag = response.header("etag").context("no ETag")?;
-        since = etag.trim_matches('"').to_owned();
+        etag.trim_matches('"').clone_into(&mut since);
         content.extend(objects(&response)?);
         polls += 1;
         if is_last {
@@ -208,11 +208,12 @@ impl Writer {
         let response = self.client.send(&request.with("Content-Type", "application/json"))?;
         self.note(response.status);
         match response.status {
-            200 | 201 => self.acknowledge(&path, &response.json()?),
-            404 | 409 => Ok(()),
-            503 => self.wait(),
+            200 | 201 => self.acknowledge(&path, &response.json()?)?,
+            404 | 409 => {}
+            503 => thread::sleep(PAUSE),
             _ => bail!("{:?} answers {} {}", self.side, response.status, response.text()),
         }
+        Ok(())
     }
 
     /// Kinto undoes a part of a batch that has a conflict, so it gets none.
@@ -233,7 +234,10 @@ impl Writer {
         self.note(response.status);
         match response.status {
             200 => {}
-            503 => return self.wait(),
+            503 => {
+                thread::sleep(PAUSE);
+                return Ok(());
+            }
             _ => bail!("{:?} answers {} {}", self.side, response.status, response.text()),
         }
         let answers = response.json()?["responses"].take();
@@ -279,13 +283,6 @@ impl Writer {
     fn note(&mut self, status: u16) {
         let name = if self.side == Side::Kinto { "Kinto" } else { "Cumulo" };
         *self.statuses.entry((name, status)).or_default() += 1;
-    }
-
-    /// Before anything else is tried after a 503, which undoes the whole request.
-    #[expect(clippy::unnecessary_wraps, reason = "the arm of a match")]
-    fn wait(&self) -> Result<()> {
-        thread::sleep(PAUSE);
-        Ok(())
     }
 }
 
