@@ -12,12 +12,14 @@ mod crash;
 mod disk;
 mod example;
 mod fuzz;
+mod kinto;
 mod moving;
 mod packages;
 mod project;
 mod server;
 mod steps;
 mod test;
+mod together;
 
 use std::process::ExitCode;
 
@@ -50,6 +52,8 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// Move everything between stores and from Kinto with the release build, killing it on the way
     Moving(moving::Arguments),
+    /// Run the release build and Kinto on one database
+    Together(together::Arguments),
     /// Measure the release build beside the smallest program that does the same, and beside Kinto
     Bench(bench::Arguments),
 }
@@ -79,6 +83,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Disk(arguments) => disk::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Moving(arguments) => moving::run(&arguments),
+        Task::Together(arguments) => together::run(&arguments),
         Task::Bench(arguments) => return bench::run(&arguments).map(|()| None),
     }
     .map(Some)

@@ -6,6 +6,7 @@
 //! - [`crash`]: what was acknowledged survives SIGKILL
 //! - [`disk`]: a full disk is no disaster
 //! - [`fuzz`]: bad input gets a good answer
+//! - [`together`]: Kinto and our program serve one database
 //!
 //! `cargo xtask` runs the checks built on these.
 
@@ -14,5 +15,6 @@ pub mod disk;
 pub mod fuzz;
 pub mod http;
 pub mod server;
+pub mod together;
 
 pub use server::{Program, Server, Storage, check_file};

@@ -84,6 +84,19 @@ impl Postgres {
         Ok(self.url_of(name))
     }
 
+    /// Run SQL in a database; returns the rows as lines, with `|` between the columns.
+    pub fn query(&self, database: &str, sql: &str) -> Result<String> {
+        let output = Command::new(self.programs.folder.join("psql"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "kinto", "-d", database])
+            .args(["-v", "ON_ERROR_STOP=1", "-qAtXc", sql])
+            .output()
+            .context("cannot run psql")?;
+        if !output.status.success() {
+            bail!("psql: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// The id of its main process, the parent of all others.
     pub fn id(&self) -> u32 {
         self.process.id()

@@ -4,29 +4,25 @@ use std::process::Command;
 
 use anyhow::Result;
 use cumulo_e2e::server::write_ini;
-use cumulo_e2e::{Program, Server, Storage};
+use cumulo_e2e::{Server, Storage};
 use cumulo_servers::{Options, Postgres};
 
 use super::target::{Dialect, Target};
-use crate::{packages, project};
+use crate::kinto::Kinto;
+use crate::project;
 
 pub(super) fn start() -> Result<Target> {
-    let programs = packages::python(&project::root().join("benches/kinto/requirements.txt"))?;
+    let kinto = Kinto::install()?;
     let database = Postgres::start(&Options { fsync: true, ..Options::default() })?;
     let storage = Storage::Postgresql(database.url());
     let folder = tempfile::tempdir()?;
     let ini = folder.path().join("migrate.ini");
     write_ini(&ini, 0, &storage, &[])?;
-    let mut migrate = Command::new(programs.join("kinto"));
+    let mut migrate = Command::new(kinto.command());
     project::run(
         migrate.args(["migrate", "-q", "--ini"]).arg(&ini).env("PYTHONWARNINGS", "ignore"),
     )?;
 
-    let uwsgi = programs.join("uwsgi").display().to_string();
-    let options = "--paste config:{ini} --http 127.0.0.1:{port} --http-keepalive --master \
-                   --processes 4 --lazy-apps --need-app --die-on-term --no-orphans \
-                   --disable-logging --buffer-size 65535";
-    let words = std::iter::once(uwsgi).chain(options.split_whitespace().map(String::from));
-    let server = Server::start(&Program::new(words), folder.path(), &storage, &[])?;
+    let server = Server::start(&kinto.server(4), folder.path(), &storage, &[])?;
     Ok(Target::new("kinto", Dialect::Kinto, server, Some(database), folder))
 }
