@@ -84,6 +84,20 @@ impl Postgres {
         Ok(self.url_of(name))
     }
 
+    /// What `psql` prints for a statement in a database: values without names, lines and columns
+    /// as in a table.
+    pub fn query(&self, database: &str, sql: &str) -> Result<String> {
+        let output = Command::new(self.programs.folder.join("psql"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "kinto"])
+            .args(["-d", database, "-X", "-At", "-v", "ON_ERROR_STOP=1", "-c", sql])
+            .output()
+            .context("cannot run psql")?;
+        if !output.status.success() {
+            bail!("{sql}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    }
+
     /// The id of its main process, the parent of all others.
     pub fn id(&self) -> u32 {
         self.process.id()
