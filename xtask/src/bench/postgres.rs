@@ -13,7 +13,7 @@ use cumulo_servers::{Options, Postgres};
 
 use super::Arguments;
 use super::load::{Generator, Measure, Until, median};
-use super::scenarios::SCENARIOS;
+use super::scenarios::{SCENARIOS, number};
 use super::table::Table;
 use super::target::{Database, Dialect, Target};
 use crate::project;
@@ -54,10 +54,10 @@ impl Comparison {
             if target.database.is_none() {
                 continue;
             }
-            let of = |number: fn(&Measure) -> f64| median(rounds.iter().map(number).collect());
-            let against = |number: fn(&Measure) -> f64| {
+            let of = |value: fn(&Measure) -> f64| median(rounds.iter().map(value).collect());
+            let against = |cost: fn(&Measure) -> f64| {
                 let pairs = kinto.into_iter().flatten().zip(rounds);
-                median(pairs.map(|(kinto, own)| number(kinto) / number(own)).collect())
+                median(pairs.map(|(kinto, own)| cost(kinto) / cost(own)).collect())
             };
             self.rows.push(vec![
                 title.to_owned(),
@@ -68,8 +68,8 @@ impl Comparison {
                 format!("{:.0}", of(|it| it.database_cpu / it.cpu * 100.0)),
                 format!("{:.0}", of(|it| 1e6 / it.server_cpu())),
                 format!("{:.0}", of(|it| 1e6 / it.cpu)),
-                format!("{:.1}", against(Measure::server_cpu)),
-                format!("{:.1}", against(|it| it.cpu)),
+                number(against(Measure::server_cpu), 1),
+                number(against(|it| it.cpu), 1),
             ]);
         }
     }

@@ -66,10 +66,15 @@ fn rows(title: &str, targets: &[Target], measures: &[Vec<Measure>]) -> Vec<Vec<S
             format!("{:.2}", all.p50),
             format!("{:.2}", all.p99),
             format!("{:.1}", all.cpu),
-            format!("{:.3}", median(ratios.collect())),
+            number(median(ratios.collect()), 3),
         ]);
     }
     rows
+}
+
+/// Nothing where there is nothing to compare with.
+pub(super) fn number(number: f64, digits: usize) -> String {
+    if number.is_nan() { String::new() } else { format!("{number:.digits$}") }
 }
 
 pub(super) fn show_memory(targets: &[Target], idle: &[u64]) {
