@@ -1,11 +1,12 @@
-//! `cargo xtask bench`: our release build beside the smallest program that does the same, and
-//! beside Kinto on PostgreSQL, in one run and on one machine.
+//! `cargo xtask bench`: our release build, on SQLite and on PostgreSQL, beside the smallest program
+//! that does the same, and beside Kinto on the same PostgreSQL, in one run and on one machine.
 //!
 //! Machines differ and are noisy, so servers take turns in short rounds, and what counts is the
 //! median of the rounds, and the processor time: it hardly depends on what else the machine does.
 //!
 //! - [`target`]: a server under load, with its requests for each scenario
-//! - [`kinto`], [`postgres`]: the genuine server and its database
+//! - [`kinto`]: the genuine server
+//! - [`postgres`]: one database server for ours and for Kinto, and how much of the time it takes
 //! - [`processes`]: processor time and memory of a server with all its processes
 //! - [`load`]: the load generator of benches/load
 //! - [`scenarios`], [`curves`], [`table`]: what is measured, and how it is shown
@@ -13,13 +14,14 @@
 mod curves;
 mod kinto;
 mod load;
+mod postgres;
 mod processes;
 mod scenarios;
 mod table;
 mod target;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::project;
 use crate::server::ServerArguments;
@@ -36,28 +38,56 @@ pub(crate) struct Arguments {
     /// Only these: create, read, list, unchanged, batch, filter, insert
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
-    /// Leave out Kinto, which takes most of the preparations
-    #[arg(long)]
-    no_kinto: bool,
+    /// Only these servers; Kinto takes most of the preparations
+    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
+    servers: Vec<Name>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// Our program on SQLite, or on what --store and --database say
+    Cumulo,
+    /// The smallest program that does the same
+    Smallest,
+    /// Our program on PostgreSQL
+    Postgresql,
+    /// Kinto on the same PostgreSQL
+    Kinto,
 }
 
 impl Arguments {
     fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|it| it == name)
     }
+
+    fn targets(&self) -> Result<Vec<Target>> {
+        let wants = |name| self.servers.is_empty() || self.servers.contains(&name);
+        let mut targets = Vec::new();
+        if wants(Name::Cumulo) {
+            targets.push(Target::cumulo(&self.server)?);
+        }
+        if wants(Name::Smallest) {
+            targets.push(Target::smallest(&project::release_build("smallest")?)?);
+        }
+        if wants(Name::Postgresql) || wants(Name::Kinto) {
+            let server = postgres::start()?;
+            if wants(Name::Postgresql) {
+                targets.push(postgres::cumulo(&self.server, &server)?);
+            }
+            if wants(Name::Kinto) {
+                targets.push(kinto::start(&server)?);
+            }
+        }
+        Ok(targets)
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let generator = Generator { program: project::release_build("load")? };
-    let mut targets = vec![
-        Target::cumulo(&arguments.server)?,
-        Target::smallest(&project::release_build("smallest")?)?,
-    ];
-    if !arguments.no_kinto {
-        targets.push(kinto::start()?);
-    }
+    let mut targets = arguments.targets()?;
     let idle: Vec<u64> = targets.iter().map(Target::memory).collect::<Result<_>>()?;
     scenarios::measure(&generator, &mut targets, arguments)?;
+    postgres::measure_alone(&generator, &targets, arguments)?;
     if arguments.wants("filter") {
         curves::filter(&generator, &targets, arguments.quick)?;
     }

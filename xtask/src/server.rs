@@ -1,9 +1,9 @@
 //! The server that a task talks to: our release build, unless told otherwise.
 
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use cumulo_e2e::{Program, Server, Storage};
 use tempfile::TempDir;
@@ -35,11 +35,16 @@ impl ServerArguments {
     pub(crate) fn program(&self) -> Result<Program> {
         match &self.server {
             Some(text) if text.contains("{ini}") => Ok(Program::parse(text)),
-            Some(path) => {
-                let path = std::fs::canonicalize(path).with_context(|| format!("no {path}"))?;
-                Ok(Program::cumulo(&path))
-            }
-            None => Ok(Program::cumulo(&project::release_build("cumulo")?)),
+            _ => Ok(Program::cumulo(&self.executable()?)),
+        }
+    }
+
+    /// The program to start, if it is ours.
+    pub(crate) fn executable(&self) -> Result<PathBuf> {
+        match &self.server {
+            Some(text) if text.contains("{ini}") => bail!("this needs a build of our program"),
+            Some(path) => std::fs::canonicalize(path).with_context(|| format!("no {path}")),
+            None => project::release_build("cumulo"),
         }
     }
 

@@ -94,7 +94,7 @@ impl Postgres {
         if !output.status.success() {
             bail!("psql: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
     }
 
     /// The id of its main process, the parent of all others.

@@ -6,8 +6,10 @@ use super::load::{Generator, Until};
 use super::table::Table;
 use super::target::{BATCH, Dialect, Target, record};
 
-/// Kinto takes too long to be filled further.
+/// Kinto takes too long to be filled further...
 const KINTO_LIMIT: usize = 10_000;
+/// ... and this would take PostgreSQL too long.
+const POSTGRESQL_LIMIT: usize = 100_000;
 /// Records that the filter finds in each collection.
 const MATCHES: usize = 5;
 /// Connections that fill a collection.
@@ -19,7 +21,7 @@ pub(super) fn filter(generator: &Generator, targets: &[Target], quick: bool) -> 
     let mut table = Table::new(&["records", "server", "p50 ms", "p99 ms", "CPU ms/1,000"]);
     for size in sizes {
         for target in targets.iter().filter(|it| it.dialect == Dialect::Kinto) {
-            if target.database.is_some() && *size > KINTO_LIMIT {
+            if *size > limit(target) {
                 continue;
             }
             let name = format!("filter{size}");
@@ -38,6 +40,15 @@ pub(super) fn filter(generator: &Generator, targets: &[Target], quick: bool) -> 
     }
     println!("`?tag=needle&_limit=10` finds {MATCHES} records; one connection.\n\n{table}");
     Ok(())
+}
+
+/// The most records that a target is filled with.
+fn limit(target: &Target) -> usize {
+    match (target.name, &target.database) {
+        ("kinto", _) => KINTO_LIMIT,
+        (_, Some(_)) => POSTGRESQL_LIMIT,
+        (_, None) => usize::MAX,
+    }
 }
 
 fn fill_with_matches(
@@ -74,7 +85,7 @@ pub(super) fn insert(generator: &Generator, targets: &[Target], quick: bool) -> 
     }
     for size in sizes {
         for (target, filled) in targets.iter().zip(&mut filled) {
-            if target.database.is_some() && *size > KINTO_LIMIT {
+            if *size > limit(target) {
                 continue;
             }
             let batch = target.batch("growing", &record(""));

@@ -1,20 +1,21 @@
 //! The genuine Kinto, as people run it: uWSGI and PostgreSQL.
 
 use std::process::Command;
+use std::rc::Rc;
 
 use anyhow::Result;
 use cumulo_e2e::server::write_ini;
 use cumulo_e2e::{Server, Storage};
-use cumulo_servers::{Options, Postgres};
+use cumulo_servers::Postgres;
 
-use super::target::{Dialect, Target};
+use super::target::{Database, Dialect, Target};
 use crate::kinto::Kinto;
 use crate::project;
 
-pub(super) fn start() -> Result<Target> {
+pub(super) fn start(postgres: &Rc<Postgres>) -> Result<Target> {
     let kinto = Kinto::install()?;
-    let database = Postgres::start(&Options { fsync: true, ..Options::default() })?;
-    let storage = Storage::Postgresql(database.url());
+    let database = Database::create(postgres, "python")?;
+    let storage = Storage::Postgresql(database.url.clone());
     let folder = tempfile::tempdir()?;
     let ini = folder.path().join("migrate.ini");
     write_ini(&ini, 0, &storage, &[])?;

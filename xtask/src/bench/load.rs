@@ -29,8 +29,12 @@ pub(super) struct Measure {
     /// Latencies in milliseconds.
     pub(super) p50: f64,
     pub(super) p99: f64,
-    /// Processor time of the server per 1,000 requests, in milliseconds.
+    /// Milliseconds from one request of a connection to its next, on average.
+    pub(super) mean: f64,
+    /// Processor time of the server and its database per 1,000 requests, in milliseconds.
     pub(super) cpu: f64,
+    /// The part of the database.
+    pub(super) database_cpu: f64,
 }
 
 impl Generator {
@@ -51,9 +55,10 @@ impl Generator {
             Until::Requests(count) => job["count"] = json!(count),
             Until::Seconds(seconds) => job["seconds"] = json!(seconds),
         }
-        let before = target.cpu_seconds()?;
+        let before = target.cpu_times()?;
         let report = self.call(&job).with_context(|| format!("load on {}", target.name))?;
-        let cpu_seconds = target.cpu_seconds()? - before;
+        let after = target.cpu_times()?;
+        let (server, database) = (after.server - before.server, after.database - before.database);
         target.memory()?;
         let number = |name: &str| report[name].as_f64().with_context(|| format!("no {name}"));
         let (count, refused) = (number("requests")?, number("refused")?);
@@ -66,7 +71,10 @@ impl Generator {
             rate: count / number("seconds")?,
             p50: number("p50")? / 1000.0,
             p99: number("p99")? / 1000.0,
-            cpu: cpu_seconds * 1e6 / count,
+            #[expect(clippy::cast_precision_loss, reason = "there are a few connections")]
+            mean: number("seconds")? * 1000.0 * connections as f64 / count,
+            cpu: (server + database) * 1e6 / count,
+            database_cpu: database * 1e6 / count,
         })
     }
 
@@ -86,6 +94,11 @@ impl Generator {
 }
 
 impl Measure {
+    /// Processor time of the server alone per 1,000 requests, in milliseconds.
+    pub(super) fn server_cpu(&self) -> f64 {
+        self.cpu - self.database_cpu
+    }
+
     /// Of each number, the median over some rounds.
     pub(super) fn median(rounds: &[Self]) -> Self {
         let of = |number: fn(&Self) -> f64| median(rounds.iter().map(number).collect());
@@ -93,7 +106,9 @@ impl Measure {
             rate: of(|it| it.rate),
             p50: of(|it| it.p50),
             p99: of(|it| it.p99),
+            mean: of(|it| it.mean),
             cpu: of(|it| it.cpu),
+            database_cpu: of(|it| it.database_cpu),
         }
     }
 }

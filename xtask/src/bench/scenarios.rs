@@ -4,11 +4,12 @@ use anyhow::Result;
 
 use super::Arguments;
 use super::load::{Generator, Measure, Until, median};
+use super::postgres::Comparison;
 use super::table::Table;
 use super::target::{Dialect, Scenario, Target};
 
 const CONNECTIONS: usize = 64;
-const SCENARIOS: [(Scenario, &str, &str); 5] = [
+pub(super) const SCENARIOS: [(Scenario, &str, &str); 5] = [
     (Scenario::Create, "create", "create a record"),
     (Scenario::Read, "read", "read a record"),
     (Scenario::List, "list", "list 100 records"),
@@ -26,6 +27,7 @@ pub(super) fn measure(
     let columns =
         ["", "server", "requests/s", "p50 ms", "p99 ms", "CPU ms/1,000", "against smallest"];
     let mut table = Table::new(&columns);
+    let mut comparison = Comparison::default();
     for (scenario, _, title) in SCENARIOS.iter().filter(|it| arguments.wants(it.1)) {
         let mut measures = vec![Vec::new(); targets.len()];
         for _ in 0..rounds {
@@ -38,6 +40,7 @@ pub(super) fn measure(
         for row in rows(title, targets, &measures) {
             table.add(row);
         }
+        comparison.add(title, targets, &measures);
     }
     if !table.is_empty() {
         println!(
@@ -45,6 +48,7 @@ pub(super) fn measure(
              Against smallest: requests per second of processor time.\n\n{table}"
         );
     }
+    comparison.show();
     Ok(())
 }
 
@@ -62,10 +66,15 @@ fn rows(title: &str, targets: &[Target], measures: &[Vec<Measure>]) -> Vec<Vec<S
             format!("{:.2}", all.p50),
             format!("{:.2}", all.p99),
             format!("{:.1}", all.cpu),
-            format!("{:.3}", median(ratios.collect())),
+            number(median(ratios.collect()), 3),
         ]);
     }
     rows
+}
+
+/// Nothing where there is nothing to compare with.
+pub(super) fn number(number: f64, digits: usize) -> String {
+    if number.is_nan() { String::new() } else { format!("{number:.digits$}") }
 }
 
 pub(super) fn show_memory(targets: &[Target], idle: &[u64]) {

@@ -28,7 +28,9 @@ impl fmt::Display for Table {
         let widths: Vec<usize> =
             (0..count).map(|index| column(index).map(str::len).max().unwrap_or(0).max(3)).collect();
         let numeric: Vec<bool> = (0..count)
-            .map(|index| column(index).skip(1).all(|cell| cell.parse::<f64>().is_ok()))
+            .map(|index| {
+                column(index).skip(1).all(|cell| cell.is_empty() || cell.parse::<f64>().is_ok())
+            })
             .collect();
         for (number, row) in self.rows.iter().enumerate() {
             for (index, cell) in row.iter().enumerate() {

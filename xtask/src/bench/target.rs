@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::{Context, Result, ensure};
 use cumulo_e2e::http::{AUTHORIZATION, Connection};
@@ -41,13 +42,34 @@ pub(super) enum Dialect {
     Smallest,
 }
 
+/// A database of a target's own, on a server that it may share with others.
+pub(super) struct Database {
+    pub(super) server: Rc<Postgres>,
+    pub(super) name: &'static str,
+    pub(super) url: String,
+}
+
+impl Database {
+    pub(super) fn create(server: &Rc<Postgres>, name: &'static str) -> Result<Self> {
+        let url = server.create_database(name)?;
+        Ok(Self { server: Rc::clone(server), name, url })
+    }
+}
+
+/// Processor time in seconds.
+pub(super) struct CpuTimes {
+    pub(super) server: f64,
+    /// Of the database server; only one target is under load at a time.
+    pub(super) database: f64,
+}
+
 /// A running server.
 pub(super) struct Target {
     pub(super) name: &'static str,
     pub(super) dialect: Dialect,
     pub(super) server: Server,
     /// Goes after the server.
-    pub(super) database: Option<Postgres>,
+    pub(super) database: Option<Database>,
     pub(super) folder: TempDir,
     /// The most memory that was seen, in KiB.
     peak_memory: Cell<u64>,
@@ -62,7 +84,7 @@ impl Target {
         name: &'static str,
         dialect: Dialect,
         server: Server,
-        database: Option<Postgres>,
+        database: Option<Database>,
         folder: TempDir,
     ) -> Self {
         let (ids, etag, peak_memory) = (Vec::new(), String::new(), Cell::new(0));
@@ -87,17 +109,22 @@ impl Target {
 
     pub(super) fn stop(self) -> Result<()> {
         self.server.stop()?;
-        self.database.map_or(Ok(()), |mut it| it.stop())?;
+        let last = self.database.and_then(|it| Rc::into_inner(it.server));
+        last.map_or(Ok(()), |mut it| it.stop())?;
         Ok(self.folder.close()?)
     }
 
-    pub(super) fn cpu_seconds(&self) -> Result<f64> {
-        processes::cpu_seconds(&self.processes())
+    pub(super) fn cpu_times(&self) -> Result<CpuTimes> {
+        let database = self.database.as_ref().map(|it| it.server.id());
+        Ok(CpuTimes {
+            server: processes::cpu_seconds(&[self.server.id()])?,
+            database: processes::cpu_seconds(database.as_slice())?,
+        })
     }
 
-    /// Memory in KiB.
+    /// Memory in KiB, without that of a database.
     pub(super) fn memory(&self) -> Result<u64> {
-        let memory = processes::memory(&self.processes())?;
+        let memory = processes::memory(&[self.server.id()])?;
         self.peak_memory.set(self.peak_memory.get().max(memory));
         Ok(memory)
     }
@@ -105,11 +132,6 @@ impl Target {
     /// The most that [`Self::memory`] has seen.
     pub(super) fn peak_memory(&self) -> u64 {
         self.peak_memory.get()
-    }
-
-    fn processes(&self) -> Vec<u32> {
-        let database = self.database.as_ref().map(Postgres::id);
-        std::iter::once(self.server.id()).chain(database).collect()
     }
 
     /// Make what is read and listed.

@@ -56,13 +56,17 @@ fn parse_tag(
     name: &str,
     problems: &mut Vec<Invalid>,
 ) -> Option<Tag> {
-    let value = headers.get(header)?;
+    let value = headers.get(&header)?;
     let text = value.to_str().unwrap_or("").trim();
     match text {
         "" => return None,
         "*" => return Some(Tag::Any),
         _ => {}
     }
+    // Proxies that compress make weak tags of ours. To ask for news they are as good; to change
+    // something they are not (RFC 9110, 13.1).
+    let is_weak_enough = header == http::header::IF_NONE_MATCH;
+    let text = text.strip_prefix("W/").filter(|_| is_weak_enough).unwrap_or(text);
     let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let is_number =
         |digits: &&str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
@@ -208,6 +212,13 @@ mod tests {
         for bad in ["12", "\"a\"", "\"\"", "*abc", "W/\"12\"", "\"1\", \"2\"", "\"-1\""] {
             assert_eq!(preconditions("if-match", bad).1, 1, "{bad}");
         }
+    }
+
+    #[test]
+    fn weak_tags_are_good_enough_to_ask_for_news() {
+        assert!(preconditions("if-none-match", "W/\"1\"").0.is_not_modified(Timestamp(1)));
+        assert_eq!(preconditions("if-none-match", "W/1").1, 1);
+        assert_eq!(preconditions("if-match", "W/\"1\"").1, 1);
     }
 
     #[test]
