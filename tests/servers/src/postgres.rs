@@ -84,6 +84,19 @@ impl Postgres {
         Ok(self.url_of(name))
     }
 
+    /// Run a query in a database, as an observer called `psql`: columns separated by `|`.
+    pub fn query(&self, database: &str, sql: &str) -> Result<String> {
+        let output = Command::new(self.programs.folder.join("psql"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "kinto", "-d", database])
+            .args(["--no-psqlrc", "--tuples-only", "--no-align", "-c", sql])
+            .output()
+            .context("cannot run psql")?;
+        if !output.status.success() {
+            bail!("{sql}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
     /// The id of its main process, the parent of all others.
     pub fn id(&self) -> u32 {
         self.process.id()
@@ -92,6 +105,11 @@ impl Postgres {
     /// Stop it; connections are closed.
     pub fn stop(&mut self) -> Result<()> {
         self.process.stop()
+    }
+
+    /// Stop it at once; the next start recovers what was committed from its log.
+    pub fn stop_immediately(&mut self) -> Result<()> {
+        self.process.stop_by("QUIT")
     }
 
     /// SIGKILL of the main process; the others end when they notice.
