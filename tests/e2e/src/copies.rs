@@ -71,6 +71,7 @@ pub struct Outcome {
     acknowledged: usize,
     settled: Settled,
     refused: usize,
+    tokens: usize,
     contest: Contest,
     rights: usize,
     polls: usize,
@@ -152,9 +153,13 @@ impl Load {
             let (contests, kept) = (join(contestants), join([keeper]));
             fleet.stop_polling();
             join(pollers)?;
-            for (acknowledged, refused) in written?.into_iter().chain(swept?) {
+            for (acknowledged, refused) in written? {
                 outcome.acknowledged += acknowledged;
                 outcome.refused += refused;
+            }
+            for (acknowledged, tokens) in swept? {
+                outcome.acknowledged += acknowledged;
+                outcome.tokens += tokens;
             }
             for contest in contests? {
                 self.contest += contest;
@@ -184,8 +189,17 @@ impl Load {
             self.rights.check(&mut fleet.connect(copy)?)?;
         }
         outcome.contest = self.contest;
-        ensure!(outcome.acknowledged > 0 && outcome.changes > 0, "nothing was written");
-        ensure!(outcome.unavailable > 0, "nothing was unavailable: the test has no power");
+        let counts = [
+            (outcome.acknowledged, "acknowledged"),
+            (outcome.refused, "refused"),
+            (outcome.tokens, "deleted in pages"),
+            (outcome.rights, "changed in rights"),
+            (outcome.changes, "seen by polling"),
+            (outcome.unavailable, "unavailable"),
+        ];
+        for (count, what) in counts {
+            ensure!(count > 0, "nothing was {what}: the test has no power");
+        }
         Ok(())
     }
 }
@@ -208,6 +222,7 @@ impl fmt::Display for Outcome {
             self.acknowledged, self.refused, self.settled.kept, self.settled.lost
         )?;
         writeln!(f, "{}; {} changes of rights took effect everywhere", self.contest, self.rights)?;
+        writeln!(f, "{} tokens of pages went from copy to copy and worked once", self.tokens)?;
         writeln!(f, "{} polls saw {} changes and missed none", self.polls, self.changes)?;
         write!(
             f,

@@ -70,7 +70,7 @@ fn settings(cache: &str) -> [(&str, &str); 6] {
         ("kinto.cache_url", cache),
         ("kinto.storage_pool_size", "5"),
         ("kinto.storage_max_overflow", "0"),
-        ("kinto.record_create_principals", ""),
+        ("kinto.batch_max_requests", "50"),
         ("kinto.retry_after_seconds", "3"),
     ]
 }

@@ -80,7 +80,6 @@ impl Poller {
 
     fn apply(&mut self, since: u64, pages: &[Response]) -> Result<()> {
         for page in pages {
-            self.model.timestamp = self.model.timestamp.max(etag(page)?);
             for row in rows(page)? {
                 let modified = row["last_modified"].as_u64().context("no timestamp")?;
                 ensure!(modified > since, "{row} is not newer");

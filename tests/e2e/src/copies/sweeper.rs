@@ -67,7 +67,7 @@ impl Sweeper<'_> {
             let response = response.succeeded().context(path.clone())?;
             let results = rows(&response)?;
             self.acknowledged += self.journal.acknowledge(&results, known_before, self.clocks)?;
-            if path.contains("_token=") {
+            if path.contains("&_token=") {
                 self.use_again(&path)?;
             }
             next = next_page(&response);

@@ -39,10 +39,16 @@ impl Snapshot {
             }
             next = next_page(&page);
         }
+        let (newest, timestamp) = (snapshot.newest(), snapshot.timestamp);
+        ensure!(newest <= timestamp, "{newest} is newer than the collection, {timestamp}");
         let timestamps: HashSet<u64> = snapshot.objects.values().map(|it| it.modified).collect();
         let count = snapshot.objects.len();
         ensure!(timestamps.len() == count, "{} timestamps, {count} objects", timestamps.len());
         Ok(snapshot)
+    }
+
+    fn newest(&self) -> u64 {
+        self.objects.values().map(|it| it.modified).max().unwrap_or_default()
     }
 
     /// Add a record or a tombstone, and return what was known under its id.
@@ -53,11 +59,6 @@ impl Snapshot {
         let modified = fields.remove("last_modified").and_then(|it| it.as_u64());
         let modified = modified.with_context(|| format!("{id} has no timestamp"))?;
         let deleted = fields.contains_key("deleted");
-        ensure!(
-            modified <= self.timestamp,
-            "{id} is newer ({modified}) than its collection ({})",
-            self.timestamp
-        );
         Ok(self.objects.insert(id, Object { modified, deleted, data }))
     }
 }
