@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::fleet::Fleet;
-use crate::http::Connection;
+use crate::http::{Connection, Response};
 use crate::journal::BUCKET;
 
 /// `Authorization` of another user.
@@ -79,7 +79,7 @@ pub(super) fn keep(fleet: &Fleet, rights: &mut Rights, seed: u64) -> Result<usiz
         // Without an answer it is unknown what holds; the next write comes after it in any case.
         while client
             .json("PUT", &path, Some(&body))?
-            .map(|it| it.succeeded())
+            .map(Response::succeeded)
             .transpose()?
             .is_none()
         {}
