@@ -75,6 +75,7 @@ pub struct Outcome {
     contest: Contest,
     rights: usize,
     polls: usize,
+    unchanged: usize,
     changes: usize,
     unavailable: usize,
     cut: usize,
@@ -182,6 +183,7 @@ impl Load {
         for poller in &self.pollers {
             poller.check(&first)?;
             outcome.polls += poller.polls;
+            outcome.unchanged += poller.unchanged;
             outcome.changes += poller.changes;
         }
         for copy in 0..fleet.len() {
@@ -195,6 +197,7 @@ impl Load {
             (outcome.tokens, "deleted in pages"),
             (outcome.rights, "changed in rights"),
             (outcome.changes, "seen by polling"),
+            (outcome.unchanged, "answered with 304"),
             (outcome.unavailable, "unavailable"),
         ];
         for (count, what) in counts {
@@ -223,7 +226,11 @@ impl fmt::Display for Outcome {
         )?;
         writeln!(f, "{}; {} changes of rights took effect everywhere", self.contest, self.rights)?;
         writeln!(f, "{} tokens of pages went from copy to copy and worked once", self.tokens)?;
-        writeln!(f, "{} polls saw {} changes and missed none", self.polls, self.changes)?;
+        writeln!(
+            f,
+            "{} polls ({} of 304) saw {} changes and missed none",
+            self.polls, self.unchanged, self.changes
+        )?;
         write!(
             f,
             "{} answers of 503, all with Retry-After; {} connections were cut by a kill; \

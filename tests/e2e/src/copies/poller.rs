@@ -16,12 +16,13 @@ pub(super) struct Poller {
     collection: usize,
     model: Snapshot,
     pub(super) polls: usize,
+    pub(super) unchanged: usize,
     pub(super) changes: usize,
 }
 
 impl Poller {
     pub(super) fn new(collection: usize) -> Self {
-        Self { collection, model: Snapshot::default(), polls: 0, changes: 0 }
+        Self { collection, model: Snapshot::default(), polls: 0, unchanged: 0, changes: 0 }
     }
 
     /// Poll until polling is over, and once more.
@@ -55,6 +56,7 @@ impl Poller {
         ensure!(now >= since, "the ETag goes back to {now}");
         self.polls += 1;
         if first.status == 304 {
+            self.unchanged += 1;
             ensure!(is_conditional && now == since, "304 for {now}");
             return Ok(true);
         }
