@@ -8,6 +8,7 @@ mod architecture;
 mod bench;
 mod clients;
 mod conformance;
+mod copies;
 mod crash;
 mod disk;
 mod example;
@@ -46,6 +47,8 @@ enum Task {
     Example(server::ServerArguments),
     /// Kill the release build while clients write, and check what it has kept
     Crash(crash::Arguments),
+    /// Restart everything under copies of the release build, while clients hop between them
+    Copies(copies::Arguments),
     /// Fill the disk of the release build, and make its file read-only
     Disk(disk::Arguments),
     /// Send bad input of every kind to the release build
@@ -80,6 +83,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Clients(arguments) => clients::run(&arguments),
         Task::Example(arguments) => example::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
+        Task::Copies(arguments) => copies::run(&arguments),
         Task::Disk(arguments) => disk::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Moving(arguments) => moving::run(&arguments),

@@ -4,16 +4,19 @@
 //! - [`server`]: a server process on a free port, in a folder of its own
 //! - [`http`]: a plain blocking HTTP client, that can also send what no client should
 //! - [`crash`]: what was acknowledged survives SIGKILL
+//! - [`copies`]: many copies on one PostgreSQL and one Redis keep their word together
 //! - [`disk`]: a full disk is no disaster
 //! - [`fuzz`]: bad input gets a good answer
 //! - [`together`]: Kinto and our program serve one database
 //!
 //! `cargo xtask` runs the checks built on these.
 
+pub mod copies;
 pub mod crash;
 pub mod disk;
 pub mod fuzz;
 pub mod http;
+mod journal;
 pub mod server;
 pub mod together;
 

@@ -112,7 +112,17 @@ impl Server {
         storage: &Storage,
         more_settings: &[(&str, &str)],
     ) -> Result<Self> {
-        let port = free_port()?;
+        Self::start_on(free_port()?, program, folder, storage, more_settings)
+    }
+
+    /// The same, on this port.
+    pub fn start_on(
+        port: u16,
+        program: &Program,
+        folder: &Path,
+        storage: &Storage,
+        more_settings: &[(&str, &str)],
+    ) -> Result<Self> {
         let ini = folder.join("server.ini");
         write_ini(&ini, port, storage, more_settings)?;
         let log = folder.join("server.log");
@@ -214,7 +224,8 @@ pub fn check_file(file: &Path) -> Result<()> {
     Ok(())
 }
 
-fn free_port() -> Result<u16> {
+/// A port that nobody listens on.
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 

@@ -107,6 +107,11 @@ impl Postgres {
         self.process.stop()
     }
 
+    /// Stop it at once; the next start recovers what was committed from its log.
+    pub fn stop_immediately(&mut self) -> Result<()> {
+        self.process.stop_by("QUIT")
+    }
+
     /// SIGKILL of the main process; the others end when they notice.
     pub fn kill(&mut self) -> Result<()> {
         self.process.kill()

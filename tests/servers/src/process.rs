@@ -78,12 +78,17 @@ impl Process {
 
     /// Stop it as it wants to be stopped.
     pub(crate) fn stop(&mut self) -> Result<()> {
+        self.stop_by(self.stop_signal)
+    }
+
+    /// Stop it by a signal.
+    pub(crate) fn stop_by(&mut self, signal: &str) -> Result<()> {
         self.dismiss_guard()?;
         if self.server.try_wait()?.is_some() {
             return Ok(());
         }
         let id = self.id().to_string();
-        Command::new("kill").args(["-s", self.stop_signal, &id]).status()?;
+        Command::new("kill").args(["-s", signal, &id]).status()?;
         let deadline = Instant::now() + STOP_TIMEOUT;
         while Instant::now() < deadline {
             if self.server.try_wait()?.is_some() {
@@ -91,7 +96,7 @@ impl Process {
             }
             sleep(Duration::from_millis(5));
         }
-        bail!("process {id} did not stop {STOP_TIMEOUT:?} after SIG{}", self.stop_signal)
+        bail!("process {id} did not stop {STOP_TIMEOUT:?} after SIG{signal}")
     }
 
     /// SIGKILL.

@@ -52,6 +52,11 @@ fn postgres_keeps_its_data_when_it_comes_back() {
     server.kill().unwrap();
     server.restart().unwrap();
     assert!(server.create_database("other").is_err());
+    server.query("other", "CREATE TABLE numbers AS SELECT 7 AS one, 8 AS two").unwrap();
+    server.stop_immediately().unwrap();
+    assert!(server.query("other", "SELECT 1").is_err());
+    server.restart().unwrap();
+    assert_eq!(server.query("other", "TABLE numbers").unwrap(), "7|8");
     let id = server.id();
     server.stop().unwrap();
     assert!(!listens(&url) && !runs(id));
