@@ -14,6 +14,7 @@ mod example;
 mod fuzz;
 mod packages;
 mod project;
+mod replica;
 mod server;
 mod steps;
 mod test;
@@ -45,6 +46,8 @@ enum Task {
     Crash(crash::Arguments),
     /// Fill the disk of the release build, and make its file read-only
     Disk(disk::Arguments),
+    /// Read from a PostgreSQL standby of the release build's database, and promote it
+    Replica(replica::Arguments),
     /// Send bad input of every kind to the release build
     Fuzz(fuzz::Arguments),
     /// Measure the release build beside the smallest program that does the same, and beside Kinto
@@ -74,6 +77,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Example(arguments) => example::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Disk(arguments) => disk::run(&arguments),
+        Task::Replica(arguments) => replica::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench(arguments) => return bench::run(&arguments).map(|()| None),
     }

@@ -8,7 +8,7 @@ use crate::conformance::{self, Backend, Cache};
 use crate::project::{self, run, run_and_read};
 use crate::server::ServerArguments;
 use crate::steps::{Steps, Tally};
-use crate::{clients, crash, disk, example, fuzz, packages};
+use crate::{clients, crash, disk, example, fuzz, packages, replica};
 
 /// Run every step, whatever comes of the others; those that need the program are left out when it
 /// does not build.
@@ -37,6 +37,7 @@ pub(crate) fn run_everything() -> Tally {
         steps.run("example", || example::run(&ServerArguments::default()));
         steps.run("crash", || crash::run(&crash::Arguments::default()));
         steps.run("disk", || disk::run(&disk::Arguments::default()));
+        steps.run("replica", || replica::run(&replica::Arguments::default()));
         steps.run("fuzz", || fuzz::run(&fuzz::Arguments::default()));
     }
     steps.finish()

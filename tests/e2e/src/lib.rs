@@ -6,6 +6,7 @@
 //! - [`crash`]: what was acknowledged survives SIGKILL
 //! - [`disk`]: a full disk is no disaster
 //! - [`fuzz`]: bad input gets a good answer
+//! - [`replica`]: reads from a standby, and its promotion
 //!
 //! `cargo xtask` runs the checks built on these.
 
@@ -13,6 +14,7 @@ pub mod crash;
 pub mod disk;
 pub mod fuzz;
 pub mod http;
+pub mod replica;
 pub mod server;
 
 pub use server::{Program, Server, Storage, check_file};
