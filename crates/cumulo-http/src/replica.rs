@@ -149,3 +149,33 @@ async fn has_written(cache: &dyn Kvs, call: &Call) -> bool {
 fn key(writer: &str) -> String {
     format!("last-write:{writer}")
 }
+
+#[cfg(test)]
+mod tests {
+    use cumulo_core::store::{BoxFuture, Result, Work};
+
+    use super::*;
+
+    struct Nothing;
+
+    impl Store for Nothing {
+        fn submit(&self, _: Access, _: Work) -> BoxFuture<'_, Result<()>> {
+            Box::pin(async { Err(Error::Behind) })
+        }
+
+        fn close(&self) {}
+    }
+
+    #[test]
+    fn a_replica_that_fails_is_left_alone_and_then_tried_by_one() {
+        let replica = Replica::new(Arc::new(Nothing), Duration::from_secs(1));
+        assert!(replica.may_be_tried());
+        replica.rest(&Error::Behind);
+        assert!(!replica.may_be_tried());
+        *replica.rests_until() = Some(Instant::now());
+        assert!(replica.may_be_tried());
+        assert!(!replica.may_be_tried());
+        replica.works();
+        assert!(replica.may_be_tried());
+    }
+}

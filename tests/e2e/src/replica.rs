@@ -45,7 +45,7 @@ pub struct Outcome {
 struct Scene {
     primary: Postgres,
     standby: Postgres,
-    _redis: Redis,
+    redis: Redis,
     copies: [Server; 2],
     _folders: [TempDir; 2],
 }
@@ -54,7 +54,7 @@ struct Scene {
 pub fn run(executable: &Path) -> Result<Outcome> {
     let mut scene = Scene::start(executable)?;
     reads_go_to_the_standby(&scene).context("reads go to the standby")?;
-    nobody_notices_a_lag(&scene).context("replay pauses")?;
+    nobody_notices_a_lag(&mut scene).context("replay pauses")?;
     a_standby_far_behind_answers_nothing(&scene).context("replay pauses for long")?;
     reads_survive_the_standby(&mut scene).context("the standby restarts")?;
     the_standby_takes_over(&mut scene).context("promotion")
@@ -88,7 +88,7 @@ impl Scene {
         let program = Program::cumulo(executable);
         let start = |folder: &TempDir| Server::start(&program, folder.path(), &storage, &settings);
         let copies = [start(&folders[0])?, start(&folders[1])?];
-        let scene = Self { primary, standby, _redis: redis, copies, _folders: folders };
+        let scene = Self { primary, standby, redis, copies, _folders: folders };
         scene.set_up()?;
         Ok(scene)
     }
@@ -159,7 +159,7 @@ impl Client {
         self.send("GET", path, headers, "")
     }
 
-    /// The ETag of the records, asked as who has seen `etag` asks.
+    /// The `ETag` of the records, asked as who has seen `etag` asks.
     fn poll(&mut self, etag: Option<&str>) -> Result<Response> {
         match etag {
             Some(etag) => self.get(RECORDS, &[("If-None-Match", etag)]),
@@ -172,7 +172,7 @@ fn etag(response: &Response) -> Result<String> {
     response.header("etag").map(str::to_owned).context("no ETag")
 }
 
-/// The number of an ETag.
+/// The number of an `ETag`.
 fn time(etag: &str) -> Result<u64> {
     Ok(etag.trim_matches('"').parse()?)
 }
@@ -210,7 +210,7 @@ fn reads_go_to_the_standby(scene: &Scene) -> Result<()> {
 }
 
 /// With replay paused.
-fn nobody_notices_a_lag(scene: &Scene) -> Result<()> {
+fn nobody_notices_a_lag(scene: &mut Scene) -> Result<()> {
     scene.settle()?;
     scene.standby.pause_replay()?;
     let mut ann = [scene.client(0, ANN)?, scene.client(1, ANN)?];
@@ -231,6 +231,12 @@ fn nobody_notices_a_lag(scene: &Scene) -> Result<()> {
         ensure!(client.poll(Some(&old))?.status == 304, "nothing is new to the standby");
         pollers_never_go_back(client, &new)?;
     }
+    scene.redis.stop()?;
+    for client in &mut ben {
+        let list = client.poll(None)?.succeeded().context("without the cache")?;
+        ensure!(etag(&list)? == new, "without the cache, a reader may be a writer");
+    }
+    scene.redis.restart()?;
     scene.standby.resume_replay()
 }
 
