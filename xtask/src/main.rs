@@ -17,6 +17,7 @@ mod kinto;
 mod moving;
 mod packages;
 mod project;
+mod replica;
 mod server;
 mod steps;
 mod test;
@@ -51,6 +52,8 @@ enum Task {
     Copies(copies::Arguments),
     /// Fill the disk of the release build, and make its file read-only
     Disk(disk::Arguments),
+    /// Read from a PostgreSQL standby of the release build's database, and promote it
+    Replica(replica::Arguments),
     /// Send bad input of every kind to the release build
     Fuzz(fuzz::Arguments),
     /// Move everything between stores and from Kinto with the release build, killing it on the way
@@ -85,6 +88,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Copies(arguments) => copies::run(&arguments),
         Task::Disk(arguments) => disk::run(&arguments),
+        Task::Replica(arguments) => replica::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Moving(arguments) => moving::run(&arguments),
         Task::Together(arguments) => together::run(&arguments),

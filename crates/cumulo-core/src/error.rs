@@ -312,7 +312,7 @@ impl From<store::Error> for ApiError {
                 Self { cause: Some(store::Error::Unstorable(reason)), ..refused }
             }
             store::Error::Internal(_) => Self { cause: Some(error), ..Self::internal("") },
-            store::Error::Unavailable(_) | store::Error::ReadOnly => {
+            store::Error::Unavailable(_) | store::Error::ReadOnly | store::Error::Behind => {
                 let unavailable = Self::new(Errno::Backend).with_message(
                     "Service temporary unavailable due to overloading or maintenance, \
                      please retry later.",

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     error::{ApiError, Invalid, Location, Result},
-    object::Row,
+    object::{Row, Timestamp},
     params::querystring::ListParams,
     query::{Field, Filter, Op, key},
     request::parse_query,
@@ -105,6 +105,11 @@ impl Token {
         }
         page
     }
+}
+
+/// The timestamp of the last object of the page before, if the token holds it.
+pub(crate) fn last_modified(text: &str) -> Option<Timestamp> {
+    Token::read(text)?.last_object.get("last_modified")?.as_i64().map(Timestamp)
 }
 
 /// What a request does to the tokens that may be used once: those of deletions.

@@ -29,6 +29,10 @@ pub enum Error {
     /// The engine can't keep what it was given, such as an id that is too long for its indexes.
     #[error("the storage can't keep this: {0}")]
     Unstorable(String),
+    /// A replica was asked that does not have what the reader has [`Seen`] yet: the storage itself
+    /// must be asked.
+    #[error("the replica is older than what was seen")]
+    Behind,
     /// The engine can't serve now: disk full, file locked or read-only, connection lost.
     #[error("the storage is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -54,9 +58,9 @@ pub enum Access {
 
 /// What a piece of work is likely to touch.
 ///
-/// Only a hint: work may touch less, more, or something else. An engine that is a network away
-/// uses it to fetch at once what would otherwise be asked for one after the other, and to take its
-/// locks in an order in which nobody waits in a circle.
+/// Only a hint, but for `seen`: work may touch less, more, or something else. An engine that is a
+/// network away uses it to fetch at once what would otherwise be asked for one after the other, and
+/// to take its locks in an order in which nobody waits in a circle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outlook {
     /// Lists in which something will be written.
@@ -67,6 +71,20 @@ pub struct Outlook {
     pub objects: Vec<(List, String)>,
     /// Whose groups will be asked for.
     pub members: Vec<String>,
+    /// For a replica: what it must have at least; if it does not, the work fails with
+    /// [`Error::Behind`].
+    pub seen: Option<Seen>,
+}
+
+/// How new the state is that a reader knows already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The list, or that of the object.
+    pub list: List,
+    /// The object; of a list, none.
+    pub id: Option<String>,
+    /// Its timestamp then.
+    pub at: Timestamp,
 }
 
 /// How a transaction ends when its work did not fail.

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::{body::BodyReader, exchange, prepare::SlowWork, refusal::Refusing};
+use crate::{body::BodyReader, exchange, prepare::SlowWork, refusal::Refusing, replica::Replica};
 
 /// What answers requests.
 pub struct Service {
@@ -25,6 +25,7 @@ pub struct Service {
     pub store: Arc<dyn Store>,
     /// Where short-lived values are kept, such as single-use tokens.
     pub cache: Arc<dyn Kvs>,
+    pub(crate) replica: Option<Replica>,
     pub(crate) bodies: BodyReader,
     pub(crate) slow: SlowWork,
 }
@@ -34,7 +35,23 @@ impl Service {
     pub fn new(api: Arc<Api>, store: Arc<dyn Store>, cache: Arc<dyn Kvs>) -> Self {
         let bodies = BodyReader::new(&api.settings);
         let slow = SlowWork::new(&api.settings);
-        Self { api, store, cache, bodies, slow }
+        Self { api, store, cache, replica: None, bodies, slow }
+    }
+
+    /// Has a replica of the store answer reads. It must not answer when it is more than `max_lag`
+    /// behind.
+    #[must_use]
+    pub fn with_replica(mut self, replica: Arc<dyn Store>, max_lag: Duration) -> Self {
+        self.replica = Some(Replica::new(replica, max_lag));
+        self
+    }
+
+    /// Closes the stores. Blocks.
+    pub fn close(&self) {
+        if let Some(replica) = &self.replica {
+            replica.close();
+        }
+        self.store.close();
     }
 }
 

@@ -4,7 +4,7 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duratio
 
 use bytes::Bytes;
 use cumulo_core::{
-    api::Step,
+    api::{Api, Step},
     call::{Call, Endpoint},
     cors::Exposed,
     error::ApiError,
@@ -106,7 +106,11 @@ async fn answer_call(service: &Service, mut call: Call) -> Reply {
         Ok(()) => run(service, Arc::clone(&call)).await,
         Err(failure) => return without_cache(service, &call, failure),
     };
-    match cache::settle(api, cache, &call, &reply).await {
+    let settled = cache::settle(api, cache, &call, &reply).await;
+    if let Some(replica) = &service.replica {
+        replica.note_writers(cache, &call, &reply).await;
+    }
+    match settled {
         Ok(()) => reply,
         Err(failure) => without_cache(service, &call, failure),
     }
@@ -157,11 +161,27 @@ async fn within_heartbeat(
 }
 
 async fn transact(service: &Service, call: &Arc<Call>, access: Access) -> store::Result<Reply> {
-    let (api, call) = (Arc::clone(&service.api), Arc::clone(call));
-    let uses_outlook = service.store.uses_outlook();
-    let outlook = if uses_outlook { api.outlook(&call) } else { Outlook::default() };
+    let (api, store) = (&service.api, &*service.store);
+    if let Some(replica) = &service.replica
+        && let Some(reply) = replica.answer(api, &*service.cache, call, access).await
+    {
+        return Ok(reply);
+    }
+    let outlook = if store.uses_outlook() { api.outlook(call) } else { Outlook::default() };
+    ask(store, api, call, access, outlook).await
+}
+
+/// Answers a call in a transaction of a store.
+pub(crate) async fn ask(
+    store: &dyn Store,
+    api: &Arc<Api>,
+    call: &Arc<Call>,
+    access: Access,
+    outlook: Outlook,
+) -> store::Result<Reply> {
+    let (api, call) = (Arc::clone(api), Arc::clone(call));
     let work = move |tx: &mut dyn store::Transaction| api.answer(&call, tx);
-    <dyn Store>::transact_foreseen(&*service.store, access, outlook, work).await
+    store.transact_foreseen(access, outlook, work).await
 }
 
 fn respond(reply: Reply) -> http::Response<Full<Bytes>> {

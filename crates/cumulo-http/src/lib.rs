@@ -9,6 +9,7 @@
 //! - `prepare`: what must be known before the transaction
 //! - `body`: reading a request's body within bounds
 //! - `cache`: what is asked of the cache before a call, and told after it
+//! - `replica`: which reads a replica of the storage answers
 //! - `refusal`: what is said to what is not HTTP
 
 mod body;
@@ -17,5 +18,6 @@ mod connection;
 mod exchange;
 mod prepare;
 mod refusal;
+mod replica;
 
 pub use connection::{Service, serve};

@@ -26,9 +26,13 @@ pub(crate) fn service(config: &Config) -> anyhow::Result<Arc<Service>> {
     let cache = cache(config)?;
     let plugins = cumulo_plugins::enabled(&config.settings);
     let settings = Arc::new(config.settings.clone());
-    let mut api = Api::new(Arc::clone(&settings), plugins, clock);
+    let mut api = Api::new(Arc::clone(&settings), plugins, Arc::clone(&clock));
     api.version = std::fs::read(&settings.version_json_path).ok();
-    Ok(Arc::new(Service::new(Arc::new(api), store, cache)))
+    let service = Service::new(Arc::new(api), store, cache);
+    Ok(Arc::new(match replica(config, clock)? {
+        Some((replica, max_lag)) => service.with_replica(replica, max_lag),
+        None => service,
+    }))
 }
 
 /// Serves requests until `shutdown` is done and those under way are answered; then closes the
@@ -38,9 +42,9 @@ pub(crate) async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let store = Arc::clone(&service.store);
-    cumulo_http::serve(listener, service, shutdown).await.context("the service ended")?;
-    tokio::task::spawn_blocking(move || store.close()).await.context("closing the storage")
+    let serving = cumulo_http::serve(listener, Arc::clone(&service), shutdown);
+    serving.await.context("the service ended")?;
+    tokio::task::spawn_blocking(move || service.close()).await.context("closing the storage")
 }
 
 /// Opens the storage alone.
@@ -54,6 +58,24 @@ pub(crate) fn open(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Ar
             Arc::new(Postgres::open(url.expose_secret(), options, clock)?)
         }
     })
+}
+
+/// The replica that answers reads, if there is one, and how far it may be behind.
+fn replica(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Option<(Arc<dyn Store>, Duration)>> {
+    let settings = &config.settings;
+    let Storage::Postgresql(primary) = &config.storage else { return Ok(None) };
+    if !settings.reads_from_replica() {
+        return Ok(None);
+    }
+    let (url, primary) = (settings.storage_read_url.expose_secret(), primary.expose_secret());
+    let max_lag = Duration::from_secs(settings.storage_read_max_lag_seconds.into());
+    let options = postgres_options(settings);
+    let replica = Postgres::open_standby(url, primary, max_lag, options, clock)
+        .context("storage_read_url")?;
+    Ok(Some((Arc::new(replica), max_lag)))
 }
 
 fn postgres_options(settings: &Settings) -> PostgresOptions {

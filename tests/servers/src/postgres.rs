@@ -40,17 +40,64 @@ impl Postgres {
     /// Start it with an empty database `kinto`.
     pub fn start(options: &Options) -> Result<Self> {
         let programs = Programs::find()?;
-        let folder = tempfile::tempdir()?;
-        if programs.as_root {
-            chown(folder.path(), Some(NOBODY), Some(NOBODY))?;
-            fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
-        }
+        let folder = programs.make_folder()?;
         let port = free_port()?;
         programs.make_data(folder.path(), port, options)?;
         let process = programs.run(folder.path(), port)?;
         let postgres = Self { process, port, programs, folder };
         postgres.create_database("kinto")?;
         Ok(postgres)
+    }
+
+    /// Start a streaming standby of it, which answers reads. What was committed here since then
+    /// arrives there.
+    pub fn start_standby(&self) -> Result<Self> {
+        let programs = Programs::find()?;
+        let folder = programs.make_folder()?;
+        let port = free_port()?;
+        programs.copy_data(folder.path(), self.port, port)?;
+        let process = programs.run(folder.path(), port)?;
+        Ok(Self { process, port, programs, folder })
+    }
+
+    /// Make a standby a primary; resolves when it is one.
+    pub fn promote(&self) -> Result<()> {
+        let mut promote = self.programs.command("pg_ctl");
+        promote.args(["promote", "--silent", "-D"]).arg(self.folder.path().join("data"));
+        let status = promote.current_dir(self.folder.path()).status()?;
+        if !status.success() {
+            bail!("pg_ctl promote ended with {status}");
+        }
+        Ok(())
+    }
+
+    /// Let a standby answer with what it has, and nothing newer.
+    pub fn pause_replay(&self) -> Result<()> {
+        self.query("SELECT pg_wal_replay_pause()")?;
+        // It is only asked to, and does so after the record that it is replaying.
+        self.wait_for("SELECT pg_get_wal_replay_pause_state() = 'paused'")
+    }
+
+    /// End [`pause_replay`](Self::pause_replay).
+    pub fn resume_replay(&self) -> Result<()> {
+        self.query("SELECT pg_wal_replay_resume()").map(drop)
+    }
+
+    /// Wait until a condition in SQL is true in its first database.
+    pub fn wait_for(&self, condition: &str) -> Result<()> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while self.query("kinto", condition)? != "t" {
+            if Instant::now() > deadline {
+                bail!("not after {START_TIMEOUT:?}: {condition}");
+            }
+            sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// `127.0.0.1:PORT`
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// A server that all tests of this process share. It does not wait for the disk; a test
@@ -155,6 +202,35 @@ impl Programs {
             folders.filter(|it| it.join("initdb").exists()).max()
         })?;
         Ok(Self { folder, as_root: packages::is_root()? })
+    }
+
+    /// A folder that the server may use.
+    fn make_folder(&self) -> Result<TempDir> {
+        let folder = tempfile::tempdir()?;
+        if self.as_root {
+            chown(folder.path(), Some(NOBODY), Some(NOBODY))?;
+            fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+        }
+        Ok(folder)
+    }
+
+    /// The data of a standby of the server at `primary`.
+    fn copy_data(&self, folder: &Path, primary: u16, port: u16) -> Result<()> {
+        let data = folder.join("data");
+        let mut copy = self.command("pg_basebackup");
+        copy.args(["--host=127.0.0.1", &format!("--port={primary}"), "--username=kinto"]);
+        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--pgdata"]);
+        let status = copy.arg(&data).current_dir(folder).stdin(Stdio::null()).status()?;
+        if !status.success() {
+            bail!("pg_basebackup ended with {status}");
+        }
+        // Lines of the primary stand above, and the last one counts.
+        let mut file = File::options().append(true).open(data.join("postgresql.conf"))?;
+        writeln!(file, "port = {port}")?;
+        writeln!(file, "unix_socket_directories = '{}'", folder.display())?;
+        writeln!(file, "hot_standby = on")?;
+        writeln!(file, "synchronous_standby_names = ''")?;
+        Ok(())
     }
 
     fn make_data(&self, folder: &Path, port: u16, options: &Options) -> Result<()> {

@@ -36,6 +36,11 @@ use super::{
 const FIELDS: &[&str] =
     &["uri", "resource_name", "bucket_id", "collection_id", "group_id", "record_id", "permissions"];
 
+/// The list whose timestamp is served.
+pub(crate) fn list() -> List {
+    List::new("", "permissions")
+}
+
 pub(crate) fn get(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
     require_json_accepted(&call.request.headers)?;
     let principals = authorization::principals(call.user.as_deref(), tx)?;
@@ -47,7 +52,7 @@ pub(crate) fn get(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Re
     let preconditions = Preconditions::parse(&call.request.headers, &mut problems);
     let mut params = list::parse_parameters(api, call, Known::Only(FIELDS), problems)?;
     order_by_uri(&mut params);
-    let timestamp = tx.timestamp(&List::new("", "permissions"))?;
+    let timestamp = tx.timestamp(&list())?;
     // The timestamp does not follow the entries, so nothing is ever known to be unmodified.
     check_list(preconditions, timestamp)?;
     let entries = entries(api, &principals, tx)?;

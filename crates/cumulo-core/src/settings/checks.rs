@@ -34,8 +34,31 @@ fn check_storage(settings: &Settings, source: &mut Source) {
         source
             .mistake("storage_url", "expected sqlite:///relative/path or sqlite:////absolute/path");
     }
-    if storage == Engine::Postgresql && !settings.has_postgresql_url() {
+    if storage == Engine::Postgresql && !is_postgresql(&settings.storage_url) {
         source.mistake("storage_url", "expected postgresql://user:password@host:port/database");
+    }
+    check_replica(settings, source);
+}
+
+fn check_replica(settings: &Settings, source: &mut Source) {
+    if !settings.reads_from_replica() {
+        return;
+    }
+    if settings.storage_backend != Engine::Postgresql {
+        let problem = format!("only with '{}' = postgresql", source.typed("storage_backend"));
+        return source.mistake("storage_read_url", problem);
+    }
+    if !is_postgresql(&settings.storage_read_url) {
+        source
+            .mistake("storage_read_url", "expected postgresql://user:password@host:port/database");
+    }
+    if matches!(settings.cache_backend, CacheEngine::Memory | CacheEngine::Sqlite) {
+        let warning = format!(
+            "The cache is not shared between copies of the service, and '{}' is set: who writes \
+             through one copy and reads through another may not see at once what was written.",
+            source.typed("storage_read_url")
+        );
+        source.warnings.push(warning);
     }
 }
 
@@ -149,9 +172,9 @@ fn check_accounts(settings: &Settings, source: &mut Source) {
 }
 
 impl Settings {
-    fn has_postgresql_url(&self) -> bool {
-        let url = self.storage_url.expose_secret().split_once("://");
-        url.is_some_and(|(scheme, _)| scheme.split('+').next() == Some("postgresql"))
+    /// Whether a replica of the storage answers reads.
+    pub fn reads_from_replica(&self) -> bool {
+        !self.storage_read_url.expose_secret().is_empty()
     }
 
     /// The SQLite file that `storage_url` names.
@@ -172,6 +195,11 @@ impl Settings {
         }
         self.cache_hosts.clone()
     }
+}
+
+fn is_postgresql(url: &SecretString) -> bool {
+    let url = url.expose_secret().split_once("://");
+    url.is_some_and(|(scheme, _)| scheme.split('+').next() == Some("postgresql"))
 }
 
 fn sqlite_path(url: &SecretString) -> Option<PathBuf> {

@@ -91,6 +91,14 @@ settings! {
             /// `postgresql://user:password@host:port/database?sslmode=verify-full`, with several
             /// `host:port` separated by commas if there are standbys.
             storage_url: SecretString = SecretString::default(),
+            /// A standby of the PostgreSQL database, like `storage_url`, that answers reads where
+            /// nobody can tell the difference: see [Reading from a replica](replica.md). Several
+            /// copies of the service need a cache that they share. Nothing: all reads go to
+            /// `storage_url`.
+            storage_read_url: SecretString = SecretString::default(),
+            /// A standby that is more seconds behind than this answers nothing. Who has written
+            /// reads from `storage_url` for that long.
+            storage_read_max_lag_seconds: u32 = 5 => 1..=3600,
             /// The most objects that one request reads, whatever limit it asks for.
             storage_max_fetch_size: usize = 10_000 => 1..=1_000_000_000,
             /// How many connections to PostgreSQL are kept.

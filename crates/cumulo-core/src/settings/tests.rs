@@ -270,6 +270,24 @@ fn permissions_follow_the_storage() {
 }
 
 #[test]
+fn a_replica_is_one_of_postgresql_and_wants_a_shared_cache() {
+    let url = "postgresql://me:secret@host/db";
+    assert_eq!(
+        mistakes(&[("storage_backend", "sqlite"), ("storage_read_url", url)]),
+        ["storage_read_url: only with 'storage_backend' = postgresql"]
+    );
+    let base = [("storage_backend", "postgresql"), ("storage_url", url)];
+    assert_eq!(
+        mistakes(&[&base[..], &[("kinto.storage_read_url", "mysql://me:secret@host/db")]].concat()),
+        ["kinto.storage_read_url: expected postgresql://user:password@host:port/database"]
+    );
+    let with_replica = [&base[..], &[("storage_read_url", url)]].concat();
+    assert_eq!(warnings(&with_replica).len(), 1);
+    let shared = [("cache_backend", "redis"), ("cache_url", "redis://host")];
+    assert!(warnings(&[&with_replica[..], &shared].concat()).is_empty());
+}
+
+#[test]
 fn a_wrong_storage_url_is_not_repeated() {
     let found = mistakes(&[
         ("storage_backend", "sqlite"),

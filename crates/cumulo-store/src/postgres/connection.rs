@@ -24,6 +24,7 @@ use super::{
     address::{Address, Role},
     command::{Command, Param, Row},
     failure::Failure,
+    lag::Position,
     stream::Stream,
 };
 
@@ -67,6 +68,8 @@ pub(super) struct Connection {
     /// Whether the answer to a command that was sent last is still to be read.
     is_owed: bool,
     pub(super) opened: Instant,
+    /// What a standby had replayed when it was asked last.
+    pub(super) replayed: Position,
 }
 
 impl Connection {
@@ -93,6 +96,7 @@ impl Connection {
             in_transaction: false,
             is_owed: false,
             opened: Instant::now(),
+            replayed: Position::default(),
         };
         connection.stream.set_read_timeout(Some(address.timeout * 3)).map_err(Failure::Lost)?;
         connection.authenticate(address)?;

@@ -16,6 +16,9 @@ pub(super) enum Failure {
     /// The server refused a statement.
     #[error("{message} (SQLSTATE {code})")]
     Refused { code: String, message: String },
+    /// A standby is too far behind its primary, or it can't be told how far.
+    #[error("the standby is too far behind")]
+    Behind,
     /// What takes the rows failed.
     #[error(transparent)]
     Store(#[from] Error),
@@ -54,7 +57,7 @@ impl Failure {
 
     pub(super) fn remedy(&self) -> Remedy {
         match (self, self.code()) {
-            (Self::Lost(_), _) => Remedy::Elsewhere,
+            (Self::Lost(_) | Self::Behind, _) => Remedy::Elsewhere,
             // Serialization failure, deadlock; a writer that does not take our locks was faster.
             (_, "40001" | "40P01" | "23505") => Remedy::Again,
             // Takes no writes; stops or starts; was idle for too long; a plan or a statement that

@@ -10,6 +10,7 @@
 //! - [`transaction`]: the port; few round trips by foresight and by keeping writes back
 //! - [`known`]: what a transaction need not ask
 //! - [`statements`], [`sql`], [`json`]: SQL, the query builder, and the text of `jsonb`
+//! - [`lag`]: whether a standby is near enough to its primary to be read
 //! - [`connection`], [`command`], [`stream`], [`tls`], [`address`]: the protocol
 //! - [`schema`], [`failure`]: tables; what goes wrong
 
@@ -19,6 +20,7 @@ mod connection;
 mod failure;
 mod json;
 mod known;
+mod lag;
 mod pool;
 mod schema;
 mod session;
@@ -43,9 +45,10 @@ use cumulo_core::{
 pub use self::address::BadUrl;
 pub use self::schema::{PostgresMigration, SchemaError};
 use self::{
-    address::Address,
+    address::{Address, Role},
     connection::{Connection, Trips},
     failure::Remedy,
+    lag::Lag,
     pool::Pool,
 };
 use crate::{error, resources::Resources, run};
@@ -93,6 +96,8 @@ struct Shared {
     pool: Pool,
     resources: Resources,
     trips: Trips,
+    /// Of a standby.
+    lag: Option<Arc<Lag>>,
 }
 
 impl Postgres {
@@ -102,6 +107,33 @@ impl Postgres {
     pub fn open(url: &str, options: PostgresOptions, clock: Arc<dyn Clock>) -> error::Result<Self> {
         let address = Address::parse(url)?;
         schema::check(&mut connect(&address, options.patience)?)?;
+        Ok(Self::new(address, options, clock, None))
+    }
+
+    /// A store that only reads: a standby of the database at `primary`, as long as it has
+    /// everything that was committed `max_lag` ago. All that goes wrong with it is an error at
+    /// once: the primary can answer, too.
+    ///
+    /// Neither of them needs to be there yet.
+    pub fn open_standby(
+        url: &str,
+        primary: &str,
+        max_lag: Duration,
+        options: PostgresOptions,
+        clock: Arc<dyn Clock>,
+    ) -> error::Result<Self> {
+        let standby = Address { role: Role::Standby, ..Address::parse(url)? };
+        let lag = Lag::follow(Address::parse(primary)?, max_lag);
+        let lag = lag.map_err(|failure| error::Error::Server(failure.into()))?;
+        Ok(Self::new(standby, options, clock, Some(lag)))
+    }
+
+    fn new(
+        address: Address,
+        options: PostgresOptions,
+        clock: Arc<dyn Clock>,
+        lag: Option<Arc<Lag>>,
+    ) -> Self {
         let shared = Shared {
             address,
             options,
@@ -109,8 +141,9 @@ impl Postgres {
             pool: Pool::default(),
             resources: Resources::default(),
             trips: Trips::default(),
+            lag,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// Creates the tables of the database at `url`, or completes those that Kinto has made, and

@@ -69,6 +69,15 @@ impl<'a> Session<'a> {
             match setback {
                 Setback::Interrupted(Interruption::Unforeseen) => mode = Mode::Snapshot,
                 Setback::Interrupted(Interruption::Changed) => trouble.surprises += 1,
+                Setback::Interrupted(Interruption::Failed(failure))
+                    if self.shared.lag.is_some() =>
+                {
+                    if failure.remedy() == Remedy::Elsewhere {
+                        self.connection = None;
+                    }
+                    // The primary is asked at once.
+                    return refuse(jobs, failure);
+                }
                 Setback::Interrupted(Interruption::Failed(failure)) => {
                     match failure.remedy() {
                         Remedy::Again => trouble.conflicts += 1,
@@ -108,6 +117,9 @@ impl<'a> Session<'a> {
         let shared = self.shared;
         let failed = |failure| Setback::Interrupted(Interruption::Failed(failure));
         let connection = self.connection().map_err(failed)?;
+        if let Some(lag) = &shared.lag {
+            lag.check(connection).map_err(failed)?;
+        }
         let mut tx = Tx::new(shared, connection, mode);
         let outlooks: Vec<_> = jobs.iter().map(|job| &job.outlook).collect();
         // What fails here is noted in the transaction.
@@ -165,6 +177,7 @@ impl Trouble {
 
 /// Runs one work; if it is not alone, it leaves nothing behind when it fails.
 fn run_one(tx: &mut Tx<'_>, job: &mut Job, is_alone: bool) -> Result<Outcome> {
+    tx.require_seen(&job.outlook)?;
     if is_alone {
         return run::guarded(&mut job.work, tx);
     }

@@ -144,6 +144,16 @@ impl<'a> Tx<'a> {
         if is_empty { Ok(()) } else { self.fetch(&wish) }
     }
 
+    /// Fails if whoever asks has seen what is not here yet.
+    pub(super) fn require_seen(&mut self, outlook: &Outlook) -> Result<()> {
+        let Some(seen) = &outlook.seen else { return Ok(()) };
+        let here = match &seen.id {
+            Some(id) => self.get(&seen.list, id)?.map(|entry| entry.object.last_modified),
+            None => self.list_state(&seen.list)?.timestamp(),
+        };
+        if here < Some(seen.at) { Err(Error::Behind) } else { Ok(()) }
+    }
+
     /// Ends the transaction; when this returns, what was written is durable.
     pub(super) fn commit(mut self) -> std::result::Result<(), (Failure, bool)> {
         if self.changes == 0 {
