@@ -73,14 +73,14 @@ impl Postgres {
 
     /// Let a standby answer with what it has, and nothing newer.
     pub fn pause_replay(&self) -> Result<()> {
-        self.query("SELECT pg_wal_replay_pause()")?;
+        self.query("kinto", "SELECT pg_wal_replay_pause()")?;
         // It is only asked to, and does so after the record that it is replaying.
         self.wait_for("SELECT pg_get_wal_replay_pause_state() = 'paused'")
     }
 
     /// End [`pause_replay`](Self::pause_replay).
     pub fn resume_replay(&self) -> Result<()> {
-        self.query("SELECT pg_wal_replay_resume()").map(drop)
+        self.query("kinto", "SELECT pg_wal_replay_resume()").map(drop)
     }
 
     /// Wait until a condition in SQL is true in its first database.
