@@ -8,7 +8,7 @@
 //!   with `_since` for what has changed misses nothing;
 //! - nothing fails but with 503 and `Retry-After`, while a server is away; only a copy that is
 //!   killed cuts connections;
-//! - copies go on by themselves within [`PATIENCE`];
+//! - copies go on by themselves within two seconds;
 //! - rights and single-use tokens are the same everywhere.
 //!
 //! `fleet` has the copies and their servers, `client` hops and judges the answers. `writer`,

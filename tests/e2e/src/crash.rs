@@ -8,7 +8,7 @@
 //! - nothing else is there;
 //! - in each collection, timestamps strictly increase over the whole history.
 //!
-//! The [journal](crate::journal) knows what must be there, `writer` does the writing.
+//! `journal` knows what must be there, `writer` does the writing.
 
 mod writer;
 
