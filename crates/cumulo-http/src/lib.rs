@@ -9,10 +9,12 @@
 //! - `prepare`: what must be known before the transaction
 //! - `body`: reading a request's body within bounds
 //! - `cache`: what is asked of the cache before a call, and told after it
+//! - `causes`: errors in logs
 //! - `refusal`: what is said to what is not HTTP
 
 mod body;
 mod cache;
+mod causes;
 mod connection;
 mod exchange;
 mod prepare;
