@@ -12,6 +12,8 @@ use tokio::time::timeout;
 use tracing::error;
 use uuid::Uuid;
 
+use crate::causes::Causes;
+
 /// What tokens stand for, in JSON: nothing. The same as Kinto stores.
 const TOKEN: &[u8] = b"\"\"";
 /// How long a probe is kept if its end is not seen.
@@ -80,5 +82,5 @@ async fn works(cache: &dyn Kvs, limit: Duration) -> bool {
 
 /// For whoever runs the service.
 pub(crate) fn log(failure: &Error) {
-    error!(error = failure as &dyn std::error::Error, "the cache failed");
+    error!(error = %Causes(failure), "the cache failed");
 }

@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
-use crate::{cache, connection::Service, prepare, refusal};
+use crate::{cache, causes::Causes, connection::Service, prepare, refusal};
 
 /// Answers a request. There is always an answer: a panic becomes a 500.
 pub(crate) async fn answer(
@@ -141,7 +141,7 @@ async fn run(service: &Service, call: Arc<Call>) -> Reply {
                 error!(
                     method = %call.request.method,
                     path = call.request.path,
-                    error = &failure as &dyn std::error::Error,
+                    error = %Causes(&failure),
                     "the storage failed"
                 );
                 return service.api.failed(&call, failure);

@@ -10,10 +10,12 @@
 //! - `body`: reading a request's body within bounds
 //! - `cache`: what is asked of the cache before a call, and told after it
 //! - `replica`: which reads a replica of the storage answers
+//! - `causes`: errors in logs
 //! - `refusal`: what is said to what is not HTTP
 
 mod body;
 mod cache;
+mod causes;
 mod connection;
 mod exchange;
 mod prepare;

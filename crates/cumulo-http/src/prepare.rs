@@ -15,7 +15,7 @@ use cumulo_core::{
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 use tracing::error;
 
-use crate::connection::Service;
+use crate::{causes::Causes, connection::Service};
 
 /// Work that takes long, and as much of it at once as leaves processors for the rest: who sends
 /// wrong passwords does not stop others.
@@ -41,7 +41,7 @@ impl SlowWork {
             work()
         };
         spawn_blocking(work).await.map_err(|failure| {
-            error!(error = &failure as &dyn std::error::Error, "the preparation failed");
+            error!(error = %Causes(&failure), "the preparation failed");
             ApiError::internal("")
         })
     }
@@ -115,7 +115,7 @@ async fn judge(service: &Service, login: &Login) -> Result<Option<String>> {
         Ok((Outcome::Rollback, verdict))
     });
     let verdict = read.await.inspect_err(|failure| {
-        error!(error = failure as &dyn std::error::Error, "the storage failed");
+        error!(error = %Causes(failure), "the storage failed");
     });
     match verdict? {
         Verdict::Known(user) => Ok(user),

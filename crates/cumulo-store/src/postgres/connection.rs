@@ -61,8 +61,11 @@ pub(super) struct Connection {
     output: BytesMut,
     /// Names of the statements that the server has.
     prepared: HashMap<Cow<'static, str>, String>,
-    /// Distinguishes names of statements.
+    /// Distinguishes names of statements in this session...
     names: u64,
+    /// ... and from those of other sessions. A pooler that hands a server from session to session
+    /// must not run what another of them has prepared.
+    key: String,
     /// Whether a transaction is open.
     in_transaction: bool,
     /// Whether the answer to a command that was sent last is still to be read.
@@ -93,6 +96,7 @@ impl Connection {
             output: BytesMut::with_capacity(4 * 1024),
             prepared: HashMap::new(),
             names: 0,
+            key: String::new(),
             in_transaction: false,
             is_owed: false,
             opened: Instant::now(),
@@ -299,7 +303,7 @@ impl Connection {
     }
 
     fn write_parse(&mut self, command: &Command) -> Result<()> {
-        let name = format!("s{}", self.names);
+        let name = format!("{}s{}", self.key, self.names);
         self.names += 1;
         let types = command.params.iter().map(Param::oid);
         frontend::parse(&name, &command.sql, types, &mut self.output).map_err(Failure::Lost)?;
@@ -336,6 +340,9 @@ impl Connection {
                     tracing::debug!(notice = %Failure::refused(body.fields()), "PostgreSQL says");
                 }
                 Some(Message::ParameterStatus(_)) => {}
+                Some(Message::BackendKeyData(body)) => {
+                    self.key = format!("c{:x}_{:x}_", body.process_id(), body.secret_key());
+                }
                 Some(message) => return Ok(message),
                 None => self.fill()?,
             }
@@ -372,4 +379,27 @@ impl Drop for Connection {
 
 fn unexpected() -> Failure {
     Failure::Lost(io::Error::other("the server asks for what this program can't do"))
+}
+
+#[cfg(test)]
+mod tests {
+    use cumulo_servers::Postgres;
+
+    use super::*;
+
+    #[test]
+    fn sessions_name_their_statements_differently() {
+        let address = Address::parse(&Postgres::shared().url()).unwrap();
+        let mut names = Vec::new();
+        for _ in 0..2 {
+            let mut connection = Connection::open(&address).unwrap();
+            let command = Command::new("SELECT 1", Vec::new());
+            connection.run(&[command], &Trips::default(), &mut |_, _| Ok(())).unwrap();
+            let prepared = "SELECT name FROM pg_prepared_statements";
+            let keep = &mut |mut row: Row<'_>| Ok(names.push(row.owned()?));
+            connection.simple(prepared, keep).unwrap();
+        }
+        assert_eq!(names.len(), 2);
+        assert_ne!(names[0], names[1]);
+    }
 }

@@ -7,6 +7,9 @@ use postgres_protocol::message::backend::ErrorFields;
 
 use fallible_iterator::FallibleIterator;
 
+/// The session has no such prepared statement.
+const NO_SUCH_STATEMENT: &str = "26000";
+
 /// Why statements could not be run.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
@@ -47,11 +50,14 @@ impl Failure {
                 _ => {}
             }
         }
+        if code == NO_SUCH_STATEMENT {
+            message += "; a connection pooler must be in session mode";
+        }
         Self::Refused { code, message }
     }
 
     /// SQLSTATE, as in appendix A of the manual of PostgreSQL.
-    fn code(&self) -> &str {
+    pub(super) fn code(&self) -> &str {
         if let Self::Refused { code, .. } = self { code } else { "" }
     }
 
@@ -62,9 +68,11 @@ impl Failure {
             (_, "40001" | "40P01" | "23505") => Remedy::Again,
             // Takes no writes; stops or starts; was idle for too long; a plan or a statement that
             // this session no longer has.
-            (_, "25006" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "0A000" | "26000") => {
-                Remedy::Elsewhere
-            }
+            (
+                _,
+                "25006" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "0A000"
+                | NO_SUCH_STATEMENT,
+            ) => Remedy::Elsewhere,
             (_, code) if code.starts_with("08") => Remedy::Elsewhere,
             _ => Remedy::None,
         }

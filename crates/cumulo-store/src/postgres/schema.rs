@@ -69,6 +69,11 @@ pub enum SchemaError {
         "the database is encoded as {0}, but UTF8 is needed: CREATE DATABASE … ENCODING 'UTF8'"
     )]
     Encoding(String),
+    /// A lock was not to be had.
+    #[error(
+        "the tables are in use: somebody has been writing for longer than ten seconds. Try again"
+    )]
+    Busy,
     /// The database could not be asked.
     #[error("cannot ask the database")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -76,7 +81,7 @@ pub enum SchemaError {
 
 impl From<Failure> for SchemaError {
     fn from(failure: Failure) -> Self {
-        Self::Engine(failure.into())
+        if failure.code() == "55P03" { Self::Busy } else { Self::Engine(failure.into()) }
     }
 }
 
@@ -204,4 +209,17 @@ fn version(
         })?;
     }
     Ok(latest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_lock_learns_why() {
+        let code = "55P03".to_owned();
+        let message = "canceling statement due to lock timeout".to_owned();
+        let error = SchemaError::from(Failure::Refused { code, message });
+        assert!(matches!(error, SchemaError::Busy), "{error}");
+    }
 }
