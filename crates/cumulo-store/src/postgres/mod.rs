@@ -12,7 +12,7 @@
 //! - [`statements`], [`sql`], [`json`]: SQL, the query builder, and the text of `jsonb`
 //! - [`lag`]: whether a standby is near enough to its primary to be read
 //! - [`connection`], [`command`], [`stream`], [`tls`], [`address`]: the protocol
-//! - [`schema`], [`failure`]: tables; what goes wrong
+//! - [`schema`], [`failure`], [`outage`]: tables; what goes wrong; a server that is not there
 
 mod address;
 mod command;
@@ -21,6 +21,7 @@ mod failure;
 mod json;
 mod known;
 mod lag;
+mod outage;
 mod pool;
 mod schema;
 mod session;
@@ -49,6 +50,7 @@ use self::{
     connection::{Connection, Trips},
     failure::Remedy,
     lag::Lag,
+    outage::Outage,
     pool::Pool,
 };
 use crate::{error, resources::Resources, run};
@@ -96,6 +98,7 @@ struct Shared {
     pool: Pool,
     resources: Resources,
     trips: Trips,
+    outage: Outage,
     /// Of a standby.
     lag: Option<Arc<Lag>>,
 }
@@ -141,6 +144,7 @@ impl Postgres {
             pool: Pool::default(),
             resources: Resources::default(),
             trips: Trips::default(),
+            outage: Outage::default(),
             lag,
         };
         Self { shared: Arc::new(shared) }

@@ -1,6 +1,6 @@
 //! Works over one session: run, and run again where the database asks for it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, io};
 
 use cumulo_core::store::{Access, Error, Outcome, Result};
 
@@ -20,9 +20,6 @@ const MAX_CONFLICTS: u32 = 8;
 const MAX_MOVES: u32 = 3;
 /// How often work is run again because it did what was not foreseen. Each time, more is.
 const MAX_SURPRISES: u32 = 1000;
-/// How long to wait before another connection is tried, doubled each time: a server that has been
-/// restarted is back soon.
-const PAUSE: Duration = Duration::from_millis(25);
 
 /// A connection that comes and goes.
 pub(super) struct Session<'a> {
@@ -83,7 +80,6 @@ impl<'a> Session<'a> {
                         Remedy::Again => trouble.conflicts += 1,
                         Remedy::Elsewhere => {
                             self.connection = None;
-                            std::thread::sleep(PAUSE * 2_u32.pow(trouble.moves));
                             trouble.moves += 1;
                         }
                         Remedy::None if jobs.len() == 1 => return refuse(jobs, failure),
@@ -92,7 +88,7 @@ impl<'a> Session<'a> {
                             return jobs.into_iter().for_each(|job| self.serve(vec![job]));
                         }
                     }
-                    if trouble.is_too_much() {
+                    if trouble.is_too_much() || self.shared.outage.is_fresh() {
                         return refuse(jobs, failure);
                     }
                     tracing::debug!(%failure, "a transaction is run again");
@@ -163,9 +159,21 @@ impl<'a> Session<'a> {
         };
         let connection = match self.connection.take().filter(|connection| !is_old(connection)) {
             Some(connection) => connection,
-            None => Connection::open(&self.shared.address)?,
+            None => self.open()?,
         };
         Ok(self.connection.insert(connection))
+    }
+}
+
+impl Session<'_> {
+    fn open(&self) -> std::result::Result<Connection, Failure> {
+        let outage = &self.shared.outage;
+        if outage.is_fresh() {
+            return Err(Failure::Lost(io::Error::other("it was not there a moment ago")));
+        }
+        let connection = Connection::open(&self.shared.address);
+        outage.note(connection.is_ok());
+        connection
     }
 }
 
