@@ -30,8 +30,8 @@ impl Preconditions {
     /// Reads the headers.
     pub fn parse(headers: &HeaderMap, problems: &mut Vec<Invalid>) -> Self {
         Self {
-            if_match: parse_tag(headers, header::IF_MATCH, "If-Match", problems),
-            if_none_match: parse_tag(headers, header::IF_NONE_MATCH, "If-None-Match", problems),
+            if_match: parse_tag(headers, &header::IF_MATCH, "If-Match", problems),
+            if_none_match: parse_tag(headers, &header::IF_NONE_MATCH, "If-None-Match", problems),
         }
     }
 
@@ -52,11 +52,11 @@ impl Preconditions {
 
 fn parse_tag(
     headers: &HeaderMap,
-    header: header::HeaderName,
+    header: &header::HeaderName,
     name: &str,
     problems: &mut Vec<Invalid>,
 ) -> Option<Tag> {
-    let value = headers.get(&header)?;
+    let value = headers.get(header)?;
     let text = value.to_str().unwrap_or("").trim();
     match text {
         "" => return None,
@@ -65,7 +65,7 @@ fn parse_tag(
     }
     // Proxies that compress make weak tags of ours. To ask for news they are as good; to change
     // something they are not (RFC 9110, 13.1).
-    let is_weak_enough = header == http::header::IF_NONE_MATCH;
+    let is_weak_enough = *header == http::header::IF_NONE_MATCH;
     let text = text.strip_prefix("W/").filter(|_| is_weak_enough).unwrap_or(text);
     let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let is_number =

@@ -396,7 +396,10 @@ mod tests {
             let command = Command::new("SELECT 1", Vec::new());
             connection.run(&[command], &Trips::default(), &mut |_, _| Ok(())).unwrap();
             let prepared = "SELECT name FROM pg_prepared_statements";
-            let keep = &mut |mut row: Row<'_>| Ok(names.push(row.owned()?));
+            let keep = &mut |mut row: Row<'_>| {
+                names.push(row.owned()?);
+                Ok(())
+            };
             connection.simple(prepared, keep).unwrap();
         }
         assert_eq!(names.len(), 2);
