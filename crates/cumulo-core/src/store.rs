@@ -140,7 +140,7 @@ impl dyn Store {
         self.transact_foreseen(access, Outlook::default(), work).await
     }
 
-    /// [`transact`](Self::transact) with a hint.
+    /// `transact` with a hint.
     pub async fn transact_foreseen<T: Send + 'static>(
         &self,
         access: Access,

@@ -126,7 +126,8 @@ mod tests {
     fn the_floor_is_the_oldest_position_that_is_not_too_old() {
         let lag = |ages: &[u64]| {
             let now = Instant::now();
-            let sample = |age: &u64| (now - Duration::from_secs(*age), at(100 - age));
+            let before = |age| now.checked_sub(Duration::from_secs(age)).unwrap();
+            let sample = |age: &u64| (before(*age), at(100 - age));
             let samples = Mutex::new(ages.iter().map(sample).collect());
             Lag { max: Duration::from_secs(10), samples }
         };
