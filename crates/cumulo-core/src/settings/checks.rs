@@ -28,6 +28,16 @@ fn check_storage(settings: &Settings, source: &mut Source) {
         );
         source.mistake("permission_backend", problem);
     }
+    let permission_url = settings.permission_url.expose_secret();
+    if storage == Engine::Postgresql
+        && !permission_url.is_empty()
+        && permission_url != settings.storage_url.expose_secret()
+    {
+        // Neither is repeated: they may hold passwords.
+        let problem = "permissions are kept in the database of the objects: set it to the same as \
+                       'storage_url', or remove it";
+        source.mistake("permission_url", problem);
+    }
     let has_url = !settings.storage_url.expose_secret().is_empty();
     // The value is not repeated: it may hold a password.
     if storage == Engine::Sqlite && has_url && settings.sqlite_path().is_none() {

@@ -39,7 +39,6 @@ const NAMES: &[(&str, Elsewhere)] = &[
     ("permission_pool_timeout", Silent),
     ("permission_poolclass", Silent),
     ("permission_strict_json", Silent),
-    ("permission_url", Silent),
     ("profiler_dir", Silent),
     ("prometheus_*", Silent),
     ("sentry_breadcrumbs_min_level", Silent),

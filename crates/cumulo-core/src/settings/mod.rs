@@ -114,6 +114,8 @@ settings! {
             storage_pool_recycle: i64 = -1 => -1..=31_536_000,
             /// Permissions are kept with the objects: nothing, or the same as `storage_backend`.
             permission_backend: Option<Engine> = None,
+            /// Permissions are in the database of the objects: nothing, or the same as `storage_url`.
+            permission_url: SecretString = SecretString::default(),
             /// Where cached values are: `memory`, `sqlite`, `postgresql`, `redis` or `memcached`.
             /// Also with the prefix `kinto.core.cache.`. Several copies of the service need one
             /// that they share.

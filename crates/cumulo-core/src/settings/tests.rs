@@ -270,6 +270,25 @@ fn permissions_follow_the_storage() {
 }
 
 #[test]
+fn permissions_are_in_the_database_of_the_objects() {
+    let url = "postgresql://me:secret@host/db";
+    let with = |permission_url: &'static str| {
+        [
+            ("storage_backend", "postgresql"),
+            ("storage_url", url),
+            ("permission_backend", "kinto.core.permission.postgresql"),
+            ("permission_url", permission_url),
+        ]
+    };
+    settings(&with(url));
+    settings(&with(""));
+    let found = mistakes(&with("postgresql://me:secret@elsewhere/db"));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("permission_url: permissions are kept in the database"));
+    assert!(!found[0].contains("secret"));
+}
+
+#[test]
 fn a_replica_is_one_of_postgresql_and_wants_a_shared_cache() {
     let url = "postgresql://me:secret@host/db";
     assert_eq!(
