@@ -110,6 +110,16 @@ impl Config {
         self.settings.storage_backend != Engine::Memory
     }
 
+    /// What a command runs with that does not serve.
+    pub(crate) fn of_command(
+        common: &args::Common,
+        data: Option<&Path>,
+        env: &Env,
+    ) -> anyhow::Result<Self> {
+        let (common, data) = (common.clone(), data.map(Path::to_owned));
+        Self::load(&args::Start { common, data, ..args::Start::default() }, env)
+    }
+
     /// Brings together what the options, the file and the environment say.
     pub(crate) fn load(args: &args::Start, env: &Env) -> anyhow::Result<Self> {
         let asked_data = args.data.as_deref();

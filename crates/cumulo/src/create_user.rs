@@ -9,7 +9,7 @@ use anyhow::bail;
 
 use crate::{
     args,
-    config::{Config, Env, Storage},
+    config::{Config, Env},
     logging, say, wiring,
 };
 
@@ -39,12 +39,7 @@ impl fmt::Display for Refusal {
 
 /// Runs the command.
 pub(crate) fn run(args: &args::CreateUser, env: &Env) -> anyhow::Result<()> {
-    let start = args::Start {
-        common: args.common.clone(),
-        data: args.data.clone(),
-        ..args::Start::default()
-    };
-    let config = Config::load(&start, env)?;
+    let config = Config::of_command(&args.common, args.data.as_deref(), env)?;
     logging::start(&config.settings, &args.common)?;
     if config.settings.readonly {
         bail!(Refusal::ReadOnly);
@@ -52,7 +47,7 @@ pub(crate) fn run(args: &args::CreateUser, env: &Env) -> anyhow::Result<()> {
     if !config.settings.includes.iter().any(|plugin| plugin == "accounts") {
         bail!(Refusal::NoAccounts);
     }
-    if matches!(config.storage, Storage::Memory) {
+    if !config.is_durable() {
         bail!("the storage is in memory: an account would be gone at once");
     }
     let name = match &args.username {

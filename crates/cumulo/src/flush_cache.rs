@@ -10,12 +10,7 @@ use crate::{
 
 /// Runs the command.
 pub(crate) fn run(args: &args::FlushCache, env: &Env) -> anyhow::Result<()> {
-    let start = args::Start {
-        common: args.common.clone(),
-        data: args.data.clone(),
-        ..args::Start::default()
-    };
-    let config = Config::load(&start, env)?;
+    let config = Config::of_command(&args.common, args.data.as_deref(), env)?;
     logging::start(&config.settings, &args.common)?;
     let done = if config.settings.cache_backend == CacheEngine::Memory {
         "There is nothing to empty: the cache is in the memory of the service."

@@ -12,12 +12,7 @@ use crate::{
 
 /// Runs the command.
 pub(crate) fn run(args: &args::Migrate, env: &Env) -> anyhow::Result<()> {
-    let start = args::Start {
-        common: args.common.clone(),
-        data: args.data.clone(),
-        ..args::Start::default()
-    };
-    let config = Config::load(&start, env)?;
+    let config = Config::of_command(&args.common, args.data.as_deref(), env)?;
     logging::start(&config.settings, &args.common)?;
     let done = match &config.storage {
         Storage::Memory => "There is nothing to migrate: the storage is in memory.".to_owned(),

@@ -10,7 +10,7 @@ use anyhow::bail;
 use cumulo_core::{clock::Clock, store::Store};
 
 use crate::{
-    args::{self, Common},
+    args::Common,
     config::{Config, Env},
     logging, wiring,
 };
@@ -24,12 +24,7 @@ fn open(
     env: &Env,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Arc<dyn Store>> {
-    let start = args::Start {
-        common: common.clone(),
-        data: data.map(Into::into),
-        ..args::Start::default()
-    };
-    let config = Config::load(&start, env)?;
+    let config = Config::of_command(common, data, env)?;
     logging::start(&config.settings, common)?;
     if !config.is_durable() {
         bail!("the storage of these settings is in memory, which ends with this command");
