@@ -163,9 +163,7 @@ impl<'a> Session<'a> {
         };
         Ok(self.connection.insert(connection))
     }
-}
 
-impl Session<'_> {
     fn open(&self) -> std::result::Result<Connection, Failure> {
         let outage = &self.shared.outage;
         if outage.is_fresh() {

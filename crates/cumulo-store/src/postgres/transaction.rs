@@ -82,7 +82,6 @@ pub(super) struct Tx<'a> {
     pub(super) interruption: Option<Interruption>,
     /// All locks that the transaction asked for.
     pub(super) wanted: BTreeSet<Lock>,
-    scratch: String,
 }
 
 impl<'a> Tx<'a> {
@@ -107,7 +106,6 @@ impl<'a> Tx<'a> {
             scanned: HashSet::new(),
             interruption: None,
             wanted: BTreeSet::new(),
-            scratch: String::new(),
         }
     }
 

@@ -15,12 +15,11 @@ impl Tx<'_> {
     /// is true.
     pub(super) fn lock_list(&mut self, list: &List) -> Result<()> {
         self.require_write()?;
-        let locks = Lock::of_list(list);
-        let missing: BTreeSet<_> =
-            locks.into_iter().filter(|lock| !self.held.contains(lock)).collect();
-        if missing.is_empty() {
+        if self.holds(list) {
             return Ok(());
         }
+        let locks = Lock::of_list(list).into_iter();
+        let missing = locks.filter(|lock| !self.held.contains(lock)).collect();
         self.take(missing);
         if self.scanned.contains(list) {
             return self.interrupt(Interruption::Changed);
@@ -37,7 +36,7 @@ impl Tx<'_> {
 
     /// Fetches again what is known of a list whose lock was taken late, and stops if it was not
     /// true any more.
-    pub(super) fn confirm(&mut self, list: &List) -> Result<()> {
+    fn confirm(&mut self, list: &List) -> Result<()> {
         let before = self.known.objects_of(list);
         let floor = statement::floor();
         let wish = Wish {
@@ -62,8 +61,13 @@ impl Tx<'_> {
 
     /// Notes that the list was looked at as a whole.
     pub(super) fn scan(&mut self, list: &List) {
-        if self.mode == Mode::Write && !self.held.contains(&Lock::List(list.clone())) {
+        if self.mode == Mode::Write && !self.holds(list) {
             self.scanned.insert(list.clone());
         }
+    }
+
+    /// Whether the lock of the list is held, and with it those of what is above.
+    fn holds(&self, list: &List) -> bool {
+        self.held.iter().any(|lock| matches!(lock, Lock::List(held) if held == list))
     }
 }

@@ -233,11 +233,9 @@ impl Transaction for Tx<'_> {
         let (mut scratch, mut is_done) = (String::new(), false);
         self.send(vec![statement::entries(list, after)], &mut |_, mut row| {
             if !is_done {
-                let (id, last_modified, deleted) = (row.text()?, row.time()?, row.bool()?);
-                compact(row.json()?, &mut scratch);
+                let object = borrowed(&mut row, &mut scratch)?;
                 let acl = row.optional_json()?.map(parse_acl).transpose()?.unwrap_or_default();
-                let row = ObjectRow { id, last_modified, deleted, data: &scratch };
-                is_done = visit(row, &acl)?.is_break();
+                is_done = visit(object, &acl)?.is_break();
             }
             Ok(())
         })
@@ -257,15 +255,11 @@ impl Transaction for Tx<'_> {
         self.lock_list(list)?;
         let at = row.last_modified;
         self.check_free(list, row.id, at)?;
-        let before = self.list_state(list)?;
-        let least = before.timestamp().map_or_else(|| self.start(), Ok)?;
-        if at < least && before.stored < Some(least) {
-            // The list must not go back, and not begin before its time.
-            self.store_timestamp(list, least)?;
-        }
+        let before = self.list_state(list)?.timestamp();
+        self.hold(list, at)?;
         let data = if row.deleted { TOMBSTONE } else { row.data };
         self.keep(statement::put(list, ObjectRow { data, ..row }))?;
-        if before.timestamp() == Some(at) {
+        if before == Some(at) {
             self.keep(statement::redate(list, row.id, at))?;
         }
         let uri = uri_of(list, row.id);
@@ -316,16 +310,13 @@ impl Tx<'_> {
     /// Shows the rows of a list.
     fn visit(&mut self, command: Command, visit: &mut Visit<'_>) -> Result<()> {
         self.require_snapshot()?;
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let mut is_done = false;
-        let result = self.send(vec![command], &mut |_, row| {
+        let (mut scratch, mut is_done) = (String::new(), false);
+        self.send(vec![command], &mut |_, mut row| {
             if !is_done {
-                is_done = visit(borrowed(row, &mut scratch)?)?.is_break();
+                is_done = visit(borrowed(&mut row, &mut scratch)?)?.is_break();
             }
             Ok(())
-        });
-        self.scratch = scratch;
-        result
+        })
     }
 
     fn texts(&mut self, command: Command) -> Result<Vec<String>> {
@@ -362,7 +353,7 @@ fn parse_acl(text: &str) -> Result<Acl> {
 }
 
 /// A row of a list.
-fn borrowed<'a>(mut row: Row<'a>, scratch: &'a mut String) -> Result<ObjectRow<'a>> {
+fn borrowed<'a, 'r: 'a>(row: &mut Row<'r>, scratch: &'a mut String) -> Result<ObjectRow<'a>> {
     let (id, last_modified, deleted) = (row.text()?, row.time()?, row.bool()?);
     compact(row.json()?, scratch);
     Ok(ObjectRow { id, last_modified, deleted, data: scratch })

@@ -16,27 +16,28 @@ impl Tx<'_> {
         id: &str,
         asked: Option<Timestamp>,
     ) -> Result<Timestamp> {
-        let state = self.list_state(list)?;
-        let now = self.shared.clock.now();
-        let Some(current) = state.timestamp() else {
-            let start = self.start()?;
-            if let Some(asked) = asked.filter(|asked| *asked < start) {
-                self.store_timestamp(list, start)?;
-                return Ok(asked);
-            }
-            return Ok(asked.unwrap_or_else(|| now.max(start)));
+        let current = self.list_state(list)?.timestamp();
+        let Some(asked) = asked.filter(|asked| Some(*asked) != current) else {
+            let least = match current {
+                Some(current) => current.next(),
+                None => self.start()?,
+            };
+            return Ok(self.shared.clock.now().max(least));
         };
-        match asked.filter(|asked| *asked != current) {
-            None => Ok(now.max(current.next())),
-            Some(asked) => {
-                self.check_free(list, id, asked)?;
-                if asked < current && state.stored < Some(current) {
-                    // What is replaced may be the newest: the list must not go back.
-                    self.store_timestamp(list, current)?;
-                }
-                Ok(asked)
-            }
+        self.check_free(list, id, asked)?;
+        self.hold(list, asked)?;
+        Ok(asked)
+    }
+
+    /// Keeps a list, in which something gets the timestamp `at`, from going back, since what is
+    /// replaced may be the newest, and from beginning before its time.
+    pub(super) fn hold(&mut self, list: &List, at: Timestamp) -> Result<()> {
+        let state = self.list_state(list)?;
+        let least = state.timestamp().map_or_else(|| self.start(), Ok)?;
+        if at < least && state.stored < Some(least) {
+            self.store_timestamp(list, least)?;
         }
+        Ok(())
     }
 
     /// The earliest timestamp of a list that begins.
