@@ -25,7 +25,8 @@ fn is_free_of(name: &str, forbidden: &[&str]) {
 
 #[test]
 fn the_core_knows_no_runtime_no_server_and_no_database() {
-    let others = ["cumulo-store", "cumulo-kvs", "cumulo-http", "cumulo-plugins", "cumulo"];
+    // Of the caches it knows the trait only.
+    let others = ["cumulo-store", "cumulo-http", "cumulo-plugins", "cumulo"];
     is_free_of("cumulo-core", &others);
     is_free_of("cumulo-core", &["tokio", "hyper", "hyper-util", "rusqlite", "configparser"]);
 }
@@ -49,5 +50,5 @@ fn arrows_point_one_way() {
         "cumulo-moving",
         &["cumulo-kvs", "cumulo-store", "cumulo-http", "cumulo-plugins", "cumulo"],
     );
-    is_free_of("cumulo-plugins", &["cumulo-kvs", "cumulo-store", "cumulo-http", "cumulo", "tokio"]);
+    is_free_of("cumulo-plugins", &["cumulo-store", "cumulo-http", "cumulo"]);
 }

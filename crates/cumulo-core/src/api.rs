@@ -13,9 +13,11 @@ use crate::{
     cors::{self, Exposed},
     endpoint,
     error::{ApiError, Errno, Result},
+    event::Action,
+    host::Host,
     paging,
     params::json,
-    plugin::{Plugin, Slow},
+    plugin::{Claim, Plugin, Slow},
     reply::{Reply, ascii},
     request::Request,
     resource::{RESOURCES, Resource, Target},
@@ -44,6 +46,8 @@ pub struct Api {
     pub(crate) prefix: String,
     /// The kinds of objects that plugins add.
     pub(crate) added: Vec<&'static Resource>,
+    /// The actions that a plugin wants to be told of.
+    pub(crate) told: Vec<Action>,
 }
 
 /// What to do about a request.
@@ -73,11 +77,14 @@ impl Api {
     ) -> Self {
         let major = settings.http_api_version.split('.').next().unwrap_or("1");
         let added: Vec<_> = plugins.iter().flat_map(|plugin| plugin.resources()).copied().collect();
+        let is_wanted = |action: &Action| plugins.iter().any(|plugin| plugin.subscribes(*action));
+        let told = Action::ALL.into_iter().filter(is_wanted).collect();
         let resources = RESOURCES.iter().chain(&added).copied();
         Self {
             authenticator: Authenticator::new(&settings),
             configured: ConfiguredRights::new(&settings, resources),
             added,
+            told,
             schemas: Schemas::default(),
             version: None,
             prefix: format!("v{major}"),
@@ -157,7 +164,7 @@ impl Api {
             Err(refused) => return Step::Done(Box::new(refused.reply)),
         };
         let is_preflight = call.request.method == Method::OPTIONS;
-        if !is_preflight || matches!(call.endpoint, Endpoint::Plugin(_)) {
+        if !is_preflight || call.claim() == Some(Claim::Everything) {
             return self.run(call);
         }
         let methods = self.methods(&call.endpoint);
@@ -223,9 +230,20 @@ impl Api {
         self.settings.eos.is_some_and(|eos| eos <= self.clock.now())
     }
 
+    /// The answer of the plugin whose path a call is for, if it gives one outside of transactions.
+    pub async fn serve(&self, host: &dyn Host, call: &Call) -> Option<Reply> {
+        let Endpoint::Plugin(index, _) = call.endpoint else { return None };
+        let served = match self.require_method(call) {
+            Ok(()) => self.plugins[index].serve(host, call)?.await,
+            Err(error) => Err(error),
+        };
+        let served = served.map_err(|error| self.with_challenges(error));
+        Some(self.finish_call(call, served.unwrap_or_else(ApiError::into_reply)))
+    }
+
     /// Refuses methods that the endpoint of `call` does not have.
     fn require_method(&self, call: &Call) -> Result<()> {
-        if matches!(call.endpoint, Endpoint::Plugin(_)) {
+        if call.claim() == Some(Claim::Everything) {
             return Ok(());
         }
         if self.has_method(&call.endpoint, &call.request.method) {
@@ -238,7 +256,8 @@ impl Api {
     /// Answers a call, with the headers that every response has. A failure of the store is for
     /// the caller, who may try again; any other error is an answer.
     pub fn answer(&self, call: &Call, tx: &mut dyn Transaction) -> store::Result<(Outcome, Reply)> {
-        let (outcome, reply) = match self.dispatch(call, tx) {
+        let done = self.dispatch(call, tx).and_then(|reply| self.tell_plugins(reply, tx));
+        let (outcome, reply) = match done {
             Ok(reply) => (Outcome::Commit, reply),
             Err(error) => match error.cause {
                 Some(cause) => return Err(cause),
@@ -282,7 +301,7 @@ impl Api {
             Endpoint::Permissions => endpoint::permissions::get(self, call, tx),
             Endpoint::UserData(principal) => endpoint::user_data::delete(self, call, principal, tx),
             Endpoint::Resource(target) => endpoint::resource::answer(self, call, target, tx),
-            Endpoint::Plugin(index) => self.plugins[*index].answer(self, call, tx),
+            Endpoint::Plugin(index, _) => self.plugins[*index].answer(self, call, tx),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::{
     authentication::{Login, Sender},
     cors::Exposed,
     error::{Invalid, Result},
+    plugin::Claim,
     reply::Reply,
     request::Request,
     resource::Target,
@@ -36,8 +37,8 @@ pub enum Endpoint {
     UserData(String),
     /// A list or an object.
     Resource(Target),
-    /// A plugin, by its place among those that are on.
-    Plugin(usize),
+    /// A plugin, by its place among those that are on, and how it claims the path.
+    Plugin(usize, Claim),
 }
 
 /// A request on its way to an answer.
@@ -49,15 +50,17 @@ pub struct Call {
     pub endpoint: Endpoint,
     /// Who sends it, unless there is a login and it is right.
     pub user: Option<String>,
+    /// What is known of the user beyond the id.
+    pub profile: Option<Value>,
     /// Credentials that are to be judged before the transaction.
-    pub login: Option<Login>,
+    pub logins: Vec<Login>,
     /// The parsed body, or what is wrong with it; an empty body is an empty object.
     pub body: std::result::Result<Value, Invalid>,
     /// The nonce of [`Api::single_use`](crate::api::Api::single_use), if it was good. The caller
     /// has taken it out of the cache.
     pub redeemed: Option<String>,
-    /// Whether the cache works; the caller knows, if [`Endpoint::Heartbeat`] is asked.
-    pub cache_works: bool,
+    /// Which parts outside the storage work; the caller knows, if [`Endpoint::Heartbeat`] is asked.
+    pub probes: Vec<(&'static str, bool)>,
     /// What the plugin that owns the resource has worked out before the transaction.
     pub prepared: Prepared,
     /// The requests of a batch.
@@ -90,10 +93,11 @@ impl Call {
             request,
             endpoint,
             user: sender.user,
-            login: sender.login,
+            profile: None,
+            logins: sender.logins,
             body,
             redeemed: None,
-            cache_works: true,
+            probes: Vec::new(),
             prepared: Prepared::new(),
             items: Vec::new(),
         }
@@ -113,7 +117,7 @@ impl Call {
             Endpoint::Permissions => Access::Scan,
             // It may turn out to be all lists together.
             Endpoint::Resource(Target { id: None, resource, .. }) if resource.alone => Access::Scan,
-            Endpoint::Resource(Target { id: None, .. }) | Endpoint::Plugin(_)
+            Endpoint::Resource(Target { id: None, .. }) | Endpoint::Plugin(..)
                 if !self.request.query.split('&').all(|pair| pair.is_empty() || cheap(pair)) =>
             {
                 Access::Scan
@@ -134,6 +138,14 @@ impl Call {
                 Exposed::Count
             }
             _ => Exposed::Common,
+        }
+    }
+
+    /// What the plugin that answers does with the path; none if no plugin does.
+    pub(crate) fn claim(&self) -> Option<Claim> {
+        match self.endpoint {
+            Endpoint::Plugin(_, claim) => Some(claim),
+            _ => None,
         }
     }
 

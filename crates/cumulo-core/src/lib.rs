@@ -9,7 +9,8 @@
 //! - [`resource`], [`endpoint`]: what there is at which URL, and what it does
 //! - [`authentication`], [`authorization`]: who asks, and whether they may
 //! - [`object`], [`query`], [`store`]: what is stored, how it is asked for, and the port to it
-//! - [`plugin`]: how features are added
+//! - [`event`]: what a request did, for whoever wants to be told
+//! - [`plugin`], [`host`]: how features are added, and what they can use
 //! - [`settings`]: what can be chosen at start
 
 pub mod api;
@@ -21,6 +22,8 @@ pub mod clock;
 pub mod cors;
 pub mod endpoint;
 pub mod error;
+pub mod event;
+pub mod host;
 pub mod id;
 pub mod object;
 mod outlook;

@@ -34,7 +34,7 @@ impl Api {
             // Who may log in is told at once.
             Endpoint::Resource(target) if target.resource.alone => return None,
             Endpoint::Resource(target) => (target.list.clone(), target.id.clone()),
-            Endpoint::Plugin(index) => {
+            Endpoint::Plugin(index, _) => {
                 let target = self.plugins[*index].target(self, call)?;
                 (target.list, target.id)
             }
@@ -50,14 +50,23 @@ impl Api {
             outlook.add_members([AUTHENTICATED, user]);
         }
         match &call.endpoint {
-            Endpoint::Resource(target) => outlook.add(target, call),
+            Endpoint::Resource(target) => self.foresee_at(target, call, outlook),
             Endpoint::Heartbeat => outlook.writes.push(heartbeat::list()),
-            Endpoint::Plugin(index) => {
+            Endpoint::Plugin(index, _) => {
                 if let Some(target) = self.plugins[*index].target(self, call) {
-                    outlook.add(&target, call);
+                    self.foresee_at(&target, call, outlook);
                 }
             }
             _ => {}
+        }
+    }
+
+    fn foresee_at(&self, target: &Target, call: &Call, outlook: &mut Outlook) {
+        outlook.add(target, call);
+        if self.tells_anything() && !call.request.is_safe() {
+            for plugin in &self.plugins {
+                plugin.foresee(self, call, target, outlook);
+            }
         }
     }
 }

@@ -1,26 +1,45 @@
 //! What a plugin can do. Each method has a default, so that a plugin only writes what it needs.
+//!
+//! - What it is: [`name`](Plugin::name), [`capability`](Plugin::capability)
+//! - Paths of its own: [`claims`](Plugin::claims), [`serve`](Plugin::serve),
+//!   [`answer`](Plugin::answer)
+//! - Objects of its own: [`resources`](Plugin::resources), [`place`](Plugin::place),
+//!   [`prepare`](Plugin::prepare), [`before_put`](Plugin::before_put)
+//! - What others do: [`subscribes`](Plugin::subscribes), [`on_event`](Plugin::on_event),
+//!   [`after_commit`](Plugin::after_commit)
+//! - Users: [`authenticate`](Plugin::authenticate), [`describe_user`](Plugin::describe_user)
+//! - Its life: [`start`](Plugin::start), [`probe`](Plugin::probe), [`stop`](Plugin::stop)
 
+use std::sync::Arc;
+
+use http::Method;
 use serde_json::{Map, Value};
 
 use crate::{
     api::Api,
-    authentication::Login,
+    authentication::{Identity, Login},
     call::{Call, Prepared},
     error::Result,
+    event::{Action, Event},
+    host::Host,
     reply::Reply,
     resource::{Resource, Target},
-    store::{self, Transaction},
+    store::{BoxFuture, Outlook, Transaction},
 };
 
 /// Work that takes long. The edge runs it before the transaction, on a thread for such work.
 pub type Slow<T> = Box<dyn FnOnce() -> T + Send>;
 
-/// What a plugin makes of a login: the id of the user, or none if the login is wrong.
-pub enum Verdict {
-    /// It is known.
-    Known(Option<String>),
-    /// It takes long to tell.
-    Slow(Slow<Option<String>>),
+/// Why a plugin can't start.
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a plugin does with the paths that it claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It answers these methods. Others are refused, and preflights answered, for it.
+    Methods(&'static [Method]),
+    /// It answers whatever comes.
+    Everything,
 }
 
 /// Where the objects are that a request means.
@@ -42,10 +61,10 @@ pub trait Plugin: Send + Sync {
     }
 
     /// Whether it answers requests for this path (decoded, without version prefix) itself, with
-    /// [`answer`](Self::answer).
-    fn claims(&self, path: &str) -> bool {
+    /// [`serve`](Self::serve) or else [`answer`](Self::answer).
+    fn claims(&self, path: &str) -> Option<Claim> {
         let _ = path;
-        false
+        None
     }
 
     /// The list or object that a request whose path it claims is about, as far as that is known
@@ -59,6 +78,17 @@ pub trait Plugin: Send + Sync {
     fn answer(&self, api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
         let _ = (api, call, tx);
         Err(crate::error::ApiError::url_not_found())
+    }
+
+    /// Answers a request whose path it claims outside of a transaction, if that is how it is done:
+    /// what has to wait for others, and what needs no storage.
+    fn serve<'a>(
+        &'a self,
+        host: &'a dyn Host,
+        call: &'a Call,
+    ) -> Option<BoxFuture<'a, Result<Reply>>> {
+        let _ = (host, call);
+        None
     }
 
     /// Adds to what the root view tells a user of themselves.
@@ -105,9 +135,66 @@ pub trait Plugin: Send + Sync {
         Ok(())
     }
 
-    /// Judges a login for its authentication policy. The transaction only reads.
-    fn judge(&self, api: &Api, login: &Login, tx: &mut dyn Transaction) -> store::Result<Verdict> {
-        let _ = (api, login, tx);
-        Ok(Verdict::Known(None))
+    /// Judges a login for one of its authentication policies. None if it is wrong; an error if
+    /// that can't be told.
+    fn authenticate<'a>(
+        &'a self,
+        host: &'a dyn Host,
+        login: &'a Login,
+    ) -> BoxFuture<'a, Result<Option<Identity>>> {
+        let _ = (host, login);
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Whether it wants to be told of events with this action.
+    fn subscribes(&self, action: Action) -> bool {
+        let _ = action;
+        false
+    }
+
+    /// Adds what [`on_event`](Self::on_event) is likely to touch when `call` writes at `target`.
+    fn foresee(&self, api: &Api, call: &Call, target: &Target, outlook: &mut Outlook) {
+        let _ = (api, call, target, outlook);
+    }
+
+    /// Is told what a request, or a batch, has done, in its transaction. An error becomes the
+    /// answer, and everything is undone. What it does that others should know of it adds to
+    /// `raised`; they are told after those of this round.
+    fn on_event(
+        &self,
+        api: &Api,
+        event: &Event,
+        tx: &mut dyn Transaction,
+        raised: &mut Vec<Event>,
+    ) -> Result<()> {
+        let _ = (api, event, tx, raised);
+        Ok(())
+    }
+
+    /// Is told what was done when it is committed. It must not block, and can't fail; what must
+    /// not get lost belongs into the transaction.
+    fn after_commit(&self, event: &Event) {
+        let _ = event;
+    }
+
+    /// What it adds to the answer of `/__heartbeat__`: a name, and whether that works.
+    fn probe<'a>(&'a self, host: &'a dyn Host) -> Option<(&'static str, BoxFuture<'a, bool>)> {
+        let _ = host;
+        None
+    }
+
+    /// Starts what runs beside the requests. Before the first one.
+    fn start<'a>(
+        &'a self,
+        host: &'a Arc<dyn Host>,
+    ) -> BoxFuture<'a, std::result::Result<(), StartError>> {
+        let _ = host;
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Ends what [`start`](Self::start) has started. After the last request, and before the
+    /// storage is closed.
+    fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
     }
 }

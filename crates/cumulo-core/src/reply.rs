@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::{cors::Exposed, object::Timestamp, paging::SingleUse};
+use crate::{cors::Exposed, event::Event, object::Timestamp, paging::SingleUse};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -24,6 +24,8 @@ pub struct Reply {
     pub single_use: SingleUse,
     /// Whether the cache is to be emptied, once the transaction is committed.
     pub empties_cache: bool,
+    /// What was done, as far as somebody wants to be told.
+    pub events: Vec<Event>,
 }
 
 impl Reply {
@@ -37,6 +39,7 @@ impl Reply {
             exposed: None,
             single_use: SingleUse::default(),
             empties_cache: false,
+            events: Vec::new(),
         }
     }
 

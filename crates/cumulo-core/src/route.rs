@@ -7,6 +7,7 @@ use crate::{
     caching::Caching,
     call::Endpoint,
     error::{ApiError, Errno},
+    plugin::Claim,
     reply::Reply,
     request::{PATH, Request},
 };
@@ -15,8 +16,10 @@ impl Api {
     /// Where a path leads.
     pub(crate) fn route(&self, path: &str) -> Option<Endpoint> {
         let path = path.strip_prefix('/')?.strip_prefix(self.prefix.as_str())?;
-        if let Some(index) = self.plugins.iter().position(|plugin| plugin.claims(path)) {
-            return Some(Endpoint::Plugin(index));
+        for (index, plugin) in self.plugins.iter().enumerate() {
+            if let Some(claim) = plugin.claims(path) {
+                return Some(Endpoint::Plugin(index, claim));
+            }
         }
         match path {
             "/" => Some(Endpoint::Hello),
@@ -135,7 +138,8 @@ fn possible_methods(endpoint: &Endpoint) -> &'static [Method] {
         Endpoint::Permissions => &[Method::HEAD, Method::GET],
         Endpoint::Batch => &[Method::POST],
         Endpoint::UserData(principal) if !principal.is_empty() => &[Method::DELETE],
-        Endpoint::UserData(_) | Endpoint::Plugin(_) => &[],
+        Endpoint::Plugin(_, Claim::Methods(methods)) => methods,
+        Endpoint::UserData(_) | Endpoint::Plugin(_, Claim::Everything) => &[],
         Endpoint::Resource(target) if target.id.is_some() => target.resource.object_methods,
         Endpoint::Resource(target) => target.resource.plural_methods,
     }

@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use cumulo_core::{
-    api::Api,
-    call::{Call, Endpoint},
-    reply::Reply,
-};
+use cumulo_core::{api::Api, call::Call, reply::Reply};
 use cumulo_kvs::{Error, Kvs, Result};
 use tokio::time::timeout;
 use tracing::error;
@@ -22,10 +18,6 @@ const PROBE_TTL: Duration = Duration::from_mins(1);
 /// Before the transaction of a call: takes its single-use tokens out of the cache, so that a
 /// transaction that runs again, or in another copy of the service, does not use them twice.
 pub(crate) async fn prepare(api: &Api, cache: &dyn Kvs, call: &mut Call) -> Result<()> {
-    if call.endpoint == Endpoint::Heartbeat {
-        let seconds = api.settings.heartbeat_timeout_seconds;
-        call.cache_works = works(cache, Duration::from_secs(seconds.into())).await;
-    }
     redeem(api, cache, call).await?;
     for item in &mut call.items {
         if let Ok(call) = &mut item.call {
@@ -61,7 +53,7 @@ pub(crate) async fn settle(api: &Api, cache: &dyn Kvs, call: &Call, reply: &Repl
 }
 
 /// Whether the cache keeps what it gets.
-async fn works(cache: &dyn Kvs, limit: Duration) -> bool {
+pub(crate) async fn works(cache: &dyn Kvs, limit: Duration) -> bool {
     // Other copies of the service may be asked at the same time.
     let key = format!("__heartbeat__:{}", Uuid::new_v4());
     let probe = async {

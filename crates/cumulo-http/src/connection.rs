@@ -2,7 +2,13 @@
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
-use cumulo_core::{api::Api, store::Store};
+use cumulo_core::{
+    api::Api,
+    error,
+    host::Host,
+    plugin::{Slow, StartError},
+    store::{BoxFuture, Store},
+};
 use cumulo_kvs::Kvs;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
@@ -46,12 +52,46 @@ impl Service {
         self
     }
 
+    /// Starts what plugins run beside the requests.
+    pub async fn start(self: &Arc<Self>) -> Result<(), StartError> {
+        let host: Arc<dyn Host> = Arc::clone(self) as Arc<dyn Host>;
+        for plugin in &self.api.plugins {
+            plugin.start(&host).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends what plugins run beside the requests.
+    pub async fn stop(&self) {
+        for plugin in self.api.plugins.iter().rev() {
+            plugin.stop().await;
+        }
+    }
+
     /// Closes the stores. Blocks.
     pub fn close(&self) {
         if let Some(replica) = &self.replica {
             replica.close();
         }
         self.store.close();
+    }
+}
+
+impl Host for Service {
+    fn api(&self) -> &Arc<Api> {
+        &self.api
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    fn cache(&self) -> &Arc<dyn Kvs> {
+        &self.cache
+    }
+
+    fn compute(&self, work: Slow<()>) -> BoxFuture<'_, error::Result<()>> {
+        Box::pin(self.slow.run(work))
     }
 }
 

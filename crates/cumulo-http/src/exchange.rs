@@ -1,6 +1,11 @@
 //! One request and its response.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use cumulo_core::{
@@ -19,7 +24,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
-use crate::{cache, causes::Causes, connection::Service, prepare, refusal};
+use crate::{cache, causes::Causes, connection::Service, heartbeat, prepare, refusal};
 
 /// Answers a request. There is always an answer: a panic becomes a 500.
 pub(crate) async fn answer(
@@ -51,7 +56,7 @@ pub(crate) async fn answer(
 }
 
 async fn exchange(
-    service: &Service,
+    service: &Arc<Service>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -77,7 +82,7 @@ async fn exchange(
 
 impl Service {
     /// Answers a request whose body has arrived.
-    pub async fn answer(&self, request: Request) -> Reply {
+    pub async fn answer(self: &Arc<Self>, request: Request) -> Reply {
         let mut call = match self.api.begin(request) {
             Step::Done(reply) => return *reply,
             Step::Run(call) => call,
@@ -87,7 +92,16 @@ impl Service {
         {
             return *reply;
         }
-        answer_call(self, *call).await
+        if let Some(reply) = self.api.serve(&**self, &call).await {
+            return reply;
+        }
+        if !self.api.tells_anything() {
+            return answer_call(self, *call).await;
+        }
+        // Plugins are told of what was done even if the client does not wait for the answer.
+        let service = Arc::clone(self);
+        let answer = tokio::spawn(async move { answer_call(&service, *call).await });
+        answer.await.unwrap_or_else(|failure| panic::resume_unwind(failure.into_panic()))
     }
 }
 
@@ -100,12 +114,14 @@ fn head_size(uri: &Uri, headers: &HeaderMap) -> usize {
 /// Answers a call, with what it needs of the cache. Without the cache only such calls fail.
 async fn answer_call(service: &Service, mut call: Call) -> Reply {
     let (api, cache) = (&*service.api, &*service.cache);
+    heartbeat::probe(service, &mut call).await;
     let prepared = cache::prepare(api, cache, &mut call).await;
     let call = Arc::new(call);
     let reply = match prepared {
         Ok(()) => run(service, Arc::clone(&call)).await,
         Err(failure) => return without_cache(service, &call, failure),
     };
+    api.committed(&reply);
     let settled = cache::settle(api, cache, &call, &reply).await;
     if let Some(replica) = &service.replica {
         replica.note_writers(cache, &call, &reply).await;

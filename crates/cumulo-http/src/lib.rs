@@ -8,6 +8,7 @@
 //! - `exchange`: one request and its response
 //! - `prepare`: what must be known before the transaction
 //! - `body`: reading a request's body within bounds
+//! - `heartbeat`: whether what the service depends on works
 //! - `cache`: what is asked of the cache before a call, and told after it
 //! - `replica`: which reads a replica of the storage answers
 //! - `causes`: errors in logs
@@ -18,6 +19,7 @@ mod cache;
 mod causes;
 mod connection;
 mod exchange;
+mod heartbeat;
 mod prepare;
 mod refusal;
 mod replica;

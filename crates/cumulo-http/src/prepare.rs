@@ -4,13 +4,12 @@
 use std::{sync::Arc, thread::available_parallelism, time::Duration};
 
 use cumulo_core::{
-    authentication::Login,
+    authentication::{Identity, Login},
     call::Call,
     error::{ApiError, Errno, Result},
-    plugin::{Slow, Verdict},
+    plugin::Slow,
     reply::Reply,
     settings::Settings,
-    store::{Access, Outcome, Store},
 };
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 use tracing::error;
@@ -33,7 +32,7 @@ impl SlowWork {
         }
     }
 
-    async fn run<T: Send + 'static>(&self, work: Slow<T>) -> Result<T> {
+    pub(crate) async fn run<T: Send + 'static>(&self, work: Slow<T>) -> Result<T> {
         let place = Arc::clone(&self.places).acquire_owned().await.expect("it is never closed");
         let work = move || {
             // Nobody may wait any more when the work is done, but until then it takes a place.
@@ -73,30 +72,36 @@ async fn prepare_all(service: &Service, call: &mut Call) -> Result<()> {
     let mut judged = Vec::new();
     prepare_one(service, call, &mut judged).await?;
     for item in &mut call.items {
-        if let Ok(call) = &mut item.call {
-            prepare_one(service, call, &mut judged).await?;
+        let Ok(call) = &mut item.call else { continue };
+        prepare_one(service, call, &mut judged).await?;
+        if let Some(reply) = service.api.serve(service, call).await {
+            item.call = Err(Box::new(reply));
         }
     }
     Ok(())
 }
 
-/// Prepares a call. `judged` are the logins so far, and their users.
+/// Prepares a call. `judged` are the logins so far, and who they are.
 async fn prepare_one(
     service: &Service,
     call: &mut Call,
-    judged: &mut Vec<(Login, Option<String>)>,
+    judged: &mut Vec<(Login, Option<Identity>)>,
 ) -> Result<()> {
-    if let Some(login) = call.login.take() {
+    for login in std::mem::take(&mut call.logins) {
         let known = judged.iter().find(|(known, _)| known.is_same(&login));
-        let user = match known {
-            Some((_, user)) => user.clone(),
+        let identity = match known {
+            Some((_, identity)) => identity.clone(),
             None => {
-                let user = judge(service, &login).await?;
-                judged.push((login, user.clone()));
-                user
+                let identity = authenticate(service, &login).await?;
+                judged.push((login, identity.clone()));
+                identity
             }
         };
-        call.user = user.or(call.user.take());
+        if let Some(identity) = identity {
+            call.user = Some(identity.user);
+            call.profile = identity.profile;
+            break;
+        }
     }
     if let Some(work) = service.api.preparation(call) {
         call.prepared = service.slow.run(work).await?;
@@ -104,22 +109,11 @@ async fn prepare_one(
     Ok(())
 }
 
-/// The user who logs in; none if the login is wrong.
-async fn judge(service: &Service, login: &Login) -> Result<Option<String>> {
-    let (api, asked) = (Arc::clone(&service.api), login.clone());
-    let read = <dyn Store>::transact(&*service.store, Access::Read, move |tx| {
-        let verdict = match api.judge_of(&asked) {
-            Some(plugin) => plugin.judge(&api, &asked, tx)?,
-            None => Verdict::Known(None),
-        };
-        Ok((Outcome::Rollback, verdict))
-    });
-    let verdict = read.await.inspect_err(|failure| {
-        error!(error = %Causes(failure), "the storage failed");
-    });
-    match verdict? {
-        Verdict::Known(user) => Ok(user),
-        Verdict::Slow(work) => service.slow.run(work).await,
+/// Who logs in; none if the login is wrong.
+async fn authenticate(service: &Service, login: &Login) -> Result<Option<Identity>> {
+    match service.api.judge_of(login) {
+        Some(plugin) => plugin.authenticate(service, login).await,
+        None => Ok(None),
     }
 }
 

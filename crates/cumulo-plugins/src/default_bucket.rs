@@ -1,14 +1,17 @@
 //! `/buckets/default` is another name for a bucket of the user's own, which is created, and
 //! collections in it, when they are first used.
 
+use std::sync::Arc;
+
 use cumulo_core::{
     api::Api,
     authentication::{Sender, hmac_hex},
     call::{Call, Endpoint},
     cors,
     error::{ApiError, Invalid, Location, Result},
-    object::Acl,
-    plugin::Plugin,
+    event::{Action, Event, Impact},
+    object::{Acl, Object},
+    plugin::{Claim, Plugin},
     reply::Reply,
     resource::Target,
     store::Transaction,
@@ -35,10 +38,11 @@ impl Plugin for DefaultBucket {
         Some(("default_bucket", value))
     }
 
-    fn claims(&self, path: &str) -> bool {
+    fn claims(&self, path: &str) -> Option<Claim> {
         // Paths that end with a slash are redirected like others.
         let rest = path.strip_prefix(ALIAS).filter(|rest| !rest.ends_with('/'));
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let is_alias = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        is_alias.then_some(Claim::Everything)
     }
 
     fn target(&self, api: &Api, call: &Call) -> Option<Target> {
@@ -56,12 +60,13 @@ impl Plugin for DefaultBucket {
         }
         let bucket = bucket_id(api, user);
         let subpath = subpath(api, call);
-        create_parents(api, call, &bucket, subpath, tx)?;
+        let mut events = create_parents(api, call, &bucket, subpath, tx)?;
         let real = real_call(api, call, &bucket, subpath)?;
         // What was created stays, whatever the answer: the next request needs it too.
         let mut reply = api.dispatch_nested(&real, tx)?;
         reply.exposed = Some(real.exposed());
-        Ok(reply)
+        events.append(&mut reply.events);
+        Ok(Reply { events, ..reply })
     }
 
     fn describe_user(&self, api: &Api, user: &str, description: &mut Map<String, Value>) {
@@ -94,7 +99,7 @@ fn real_call(api: &Api, call: &Call, bucket: &str, subpath: &str) -> Result<Call
     let body = call.body.clone().map(|body| with_real_id(body, subpath, bucket));
     let target = Target::parse(&format!("/buckets/{bucket}{subpath}"));
     let target = target.ok_or_else(ApiError::url_not_found)?;
-    let sender = Sender { user: call.user.clone(), login: None };
+    let sender = Sender { user: call.user.clone(), logins: Vec::new() };
     let redeemed = call.redeemed.clone();
     Ok(Call { redeemed, ..Call::new(request, Endpoint::Resource(target), sender, body) })
 }
@@ -111,43 +116,52 @@ fn with_real_id(mut body: Value, subpath: &str, bucket: &str) -> Value {
 }
 
 /// Creates the bucket, and the collection that the path leads into, unless the request itself is
-/// about to.
+/// about to. Returns what is to be told of it.
 fn create_parents(
     api: &Api,
     call: &Call,
     bucket: &str,
     subpath: &str,
     tx: &mut dyn Transaction,
-) -> Result<()> {
+) -> Result<Vec<Event>> {
     let is_put = call.request.method == Method::PUT;
     if is_put && subpath.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    create(api, call, &format!("/buckets/{bucket}"), tx)?;
+    let bucket_uri = format!("/buckets/{bucket}");
+    let mut events = Vec::from_iter(create(api, call, &bucket_uri, tx)?);
     let mut segments = subpath.split('/').skip(1);
     if segments.next() == Some("collections")
         && let Some(collection) = segments.next().filter(|id| !id.is_empty())
         && !(is_put && segments.next().is_none())
     {
-        create(api, call, &format!("/buckets/{bucket}/collections/{collection}"), tx)?;
+        events.extend(create(api, call, &format!("{bucket_uri}/collections/{collection}"), tx)?);
     }
-    Ok(())
+    Ok(events)
 }
 
-/// Creates an empty object that belongs to the user, if it is not there.
-fn create(api: &Api, call: &Call, uri: &str, tx: &mut dyn Transaction) -> Result<()> {
-    let Some(target) = Target::parse(uri) else { return Ok(()) };
-    let Some(id) = &target.id else { return Ok(()) };
+/// Creates an empty object that belongs to the user, if it is not there. Returns what is to be told
+/// of it.
+fn create(api: &Api, call: &Call, uri: &str, tx: &mut dyn Transaction) -> Result<Option<Event>> {
+    let Some(target) = Target::parse(uri) else { return Ok(None) };
+    let Some(id) = &target.id else { return Ok(None) };
     if !api.accepts_id(target.resource, id) {
         let problem = format!("Invalid {} id", target.resource.name);
         return Err(Invalid::unnamed(Location::Path, problem).into());
     }
-    if tx.acl(&target.list, id)?.is_none() {
-        let mut acl = Acl::default();
-        if api.settings.explicit_permissions {
-            acl.add("write", call.principal());
-        }
-        tx.put(&target.list, id, None, "{}", Some(&acl))?;
+    if tx.acl(&target.list, id)?.is_some() {
+        return Ok(None);
     }
-    Ok(())
+    let mut acl = Acl::default();
+    if api.settings.explicit_permissions {
+        acl.add("write", call.principal());
+    }
+    let data = "{}".to_owned();
+    let last_modified = tx.put(&target.list, id, None, &data, Some(&acl))?;
+    if !api.tells(Action::Create) {
+        return Ok(None);
+    }
+    let new = Object { id: id.clone(), last_modified, deleted: false, data };
+    let impact = Impact { new, old: None, acl: Arc::new(acl) };
+    Ok(Some(Event::new(Action::Create, call, &target, uri).with(impact)))
 }

@@ -3,9 +3,8 @@
 use cumulo_core::{
     api::Api,
     call::Call,
-    cors,
-    error::{ApiError, Result},
-    plugin::Plugin,
+    error::Result,
+    plugin::{Claim, Plugin},
     reply::Reply,
     store::Transaction,
 };
@@ -13,8 +12,6 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 pub(crate) struct Flush;
-
-const METHODS: &str = "POST, OPTIONS";
 
 impl Plugin for Flush {
     fn name(&self) -> &'static str {
@@ -29,22 +26,14 @@ impl Plugin for Flush {
         Some(("flush_endpoint", value))
     }
 
-    fn claims(&self, path: &str) -> bool {
-        path == "/__flush__"
+    fn claims(&self, path: &str) -> Option<Claim> {
+        (path == "/__flush__").then_some(Claim::Methods(&[Method::POST]))
     }
 
-    fn answer(&self, api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
-        match call.request.method {
-            Method::OPTIONS => {
-                Ok(cors::preflight(&api.settings, &call.request, METHODS, call.exposed()))
-            }
-            Method::POST => {
-                tx.flush()?;
-                let mut reply = Reply::json(StatusCode::ACCEPTED, &json!({}));
-                reply.empties_cache = true;
-                Ok(reply)
-            }
-            _ => Err(ApiError::method_not_allowed(METHODS)),
-        }
+    fn answer(&self, _: &Api, _: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
+        tx.flush()?;
+        let mut reply = Reply::json(StatusCode::ACCEPTED, &json!({}));
+        reply.empties_cache = true;
+        Ok(reply)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use cumulo_core::{
     api::Api,
     clock::{Clock, SystemClock},
@@ -42,8 +42,10 @@ pub(crate) async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    service.start().await.map_err(|error| anyhow!(error)).context("a plugin can't start")?;
     let serving = cumulo_http::serve(listener, Arc::clone(&service), shutdown);
     serving.await.context("the service ended")?;
+    service.stop().await;
     tokio::task::spawn_blocking(move || service.close()).await.context("closing the storage")
 }
 

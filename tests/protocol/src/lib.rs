@@ -18,7 +18,7 @@ use serde_json::Value;
 
 /// A service with an empty store.
 pub struct App {
-    service: Service,
+    service: Arc<Service>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -62,10 +62,10 @@ impl App {
         let plugins = cumulo_plugins::enabled(&settings);
         let api = Api::new(Arc::new(settings), plugins, Arc::clone(&clock));
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        Self {
-            service: Service::new(Arc::new(api), open(clock), cache()),
-            runtime: runtime.enable_time().build().expect("a runtime"),
-        }
+        let runtime = runtime.enable_all().build().expect("a runtime");
+        let service = Arc::new(Service::new(Arc::new(api), open(clock), cache()));
+        runtime.block_on(service.start()).expect("the plugins start");
+        Self { service, runtime }
     }
 
     /// What is stored, for tests that look behind the protocol.

@@ -57,7 +57,7 @@ pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<R
         if index > 0 {
             out.push(b',');
         }
-        let reply = if out.len() > api.settings.max_response_bytes {
+        let mut reply = if out.len() > api.settings.max_response_bytes {
             refuse_large(api).into_reply()
         } else {
             answer(api, item, tx)?
@@ -65,11 +65,12 @@ pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<R
         whole.single_use.issued.extend_from_slice(&reply.single_use.issued);
         whole.single_use.used.extend_from_slice(&reply.single_use.used);
         whole.empties_cache |= reply.empties_cache;
+        whole.events.append(&mut reply.events);
         render(item, reply, &mut out);
     }
     out.extend_from_slice(b"]}");
-    let (single_use, empties_cache) = (whole.single_use, whole.empties_cache);
-    Ok(Reply { single_use, empties_cache, ..Reply::raw_json(StatusCode::OK, out) })
+    let Reply { single_use, empties_cache, events, .. } = whole;
+    Ok(Reply { single_use, empties_cache, events, ..Reply::raw_json(StatusCode::OK, out) })
 }
 
 fn answer(api: &Api, item: &Item, tx: &mut dyn Transaction) -> Result<Reply> {

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::{
     error::{ApiError, Result},
+    event::Action,
     params::body::Payload,
     reply::Reply,
     store::Transaction,
@@ -36,6 +37,9 @@ pub(super) fn post(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> 
     }
     cx.check_preconditions(preconditions, existing.as_ref(), tx)?;
     if let Some(entry) = existing {
+        if cx.tells(Action::Read) {
+            cx.tell(Action::Read, &entry.object, None, &entry.acl);
+        }
         return Ok(cx.object_reply(StatusCode::OK, &entry.object, &entry.acl));
     }
     let payload = payload.unwrap_or_default();

@@ -7,6 +7,7 @@ use http::StatusCode;
 use crate::{
     authorization::Visible,
     error::{ApiError, Invalid, Location, Result},
+    event::Action,
     object::{Object, Timestamp},
     paging::{SingleUse, Token},
     params::querystring::native,
@@ -39,7 +40,11 @@ pub(super) fn delete_object(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction
         return Err(cx.not_found(id));
     };
     effects::after_delete(cx.target, id, tx)?;
-    let body = render::object_body(&render::tombstone(id, timestamp), None);
+    let tombstone = render::tombstone(id, timestamp);
+    if cx.tells(Action::Delete) {
+        cx.tell(Action::Delete, &tombstone, Some(&existing.object), &existing.acl);
+    }
+    let body = render::object_body(&tombstone, None);
     let mut reply = Reply::raw_json(StatusCode::OK, body);
     reply.set_timestamp(timestamp);
     Ok(reply)
@@ -89,15 +94,24 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
     let mut body = b"{\"data\":[".to_vec();
     let mut latest = None;
     for id in &ids {
-        let Some(timestamp) = tx.delete(&cx.target.list_of(id), id, None)? else { continue };
+        let home = cx.target.list_of(id);
+        let old = if cx.tells(Action::Delete) { tx.get(&home, id)? } else { None };
+        let Some(timestamp) = tx.delete(&home, id, None)? else { continue };
         effects::after_delete(cx.target, id, tx)?;
         if latest.is_some() {
             body.push(b',');
         }
-        render::write_row(render::tombstone(id, timestamp).as_row(), &mut body);
+        let tombstone = render::tombstone(id, timestamp);
+        render::write_row(tombstone.as_row(), &mut body);
+        if let Some(old) = old {
+            cx.tell(Action::Delete, &tombstone, Some(&old.object), &old.acl);
+        }
         latest = latest.max(Some(timestamp));
     }
     body.extend_from_slice(b"]}");
+    if latest.is_none() && cx.tells(Action::Read) {
+        cx.tell_all(Action::Read, None);
+    }
     let mut reply = Reply::raw_json(StatusCode::OK, body);
     reply.set_timestamp(latest.unwrap_or(timestamp));
     if let Some(last) = last {

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::{
     error::{ApiError, Result},
+    event::Action,
     params::querystring::{self, Known},
     render,
     reply::Reply,
@@ -34,6 +35,9 @@ pub(super) fn get(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Resul
     }
     cx.check_preconditions(preconditions, Some(&entry), tx)?;
     let fields = fields(cx)?;
+    if cx.tells(Action::Read) {
+        cx.tell(Action::Read, &entry.object, None, &entry.acl);
+    }
     let mut reply = if fields.is_empty() {
         cx.object_reply(StatusCode::OK, &entry.object, &entry.acl)
     } else {

@@ -40,9 +40,11 @@ fn probe(api: &Api, tx: &mut dyn Transaction) -> store::Result<()> {
 
 /// The answer: 503 if something does not work.
 pub(crate) fn reply(call: &Call, store_works: bool) -> Reply {
-    let cache = call.cache_works;
-    let status =
-        if store_works && cache { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({"storage": store_works, "permission": store_works, "cache": cache});
+    let works = store_works && call.probes.iter().all(|(_, works)| *works);
+    let status = if works { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut body = json!({"storage": store_works, "permission": store_works});
+    for (name, works) in &call.probes {
+        body[*name] = (*works).into();
+    }
     Reply::json(status, &body)
 }

@@ -28,7 +28,7 @@ pub(crate) fn get(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Re
         body["eos"] = eos.as_str().into();
     }
     if let Some(user) = &call.user {
-        body["user"] = describe_user(api, user, tx)?;
+        body["user"] = describe_user(api, call, user, tx)?;
     }
     let mut reply = Reply::json(StatusCode::OK, &body);
     if settings.readonly {
@@ -46,11 +46,14 @@ fn config_file(api: &Api) -> Value {
     )
 }
 
-fn describe_user(api: &Api, user: &str, tx: &mut dyn Transaction) -> Result<Value> {
+fn describe_user(api: &Api, call: &Call, user: &str, tx: &mut dyn Transaction) -> Result<Value> {
     let mut description = Map::new();
     description.insert("id".into(), user.into());
     let principals = authorization::principals(Some(user), tx)?;
     description.insert("principals".into(), principals.into());
+    if let Some(profile) = &call.profile {
+        description.insert("profile".into(), profile.clone());
+    }
     for plugin in &api.plugins {
         plugin.describe_user(api, user, &mut description);
     }

@@ -1,6 +1,6 @@
 //! `GET` and `HEAD` of a list.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
 use http::{HeaderValue, StatusCode};
 
@@ -9,6 +9,7 @@ use crate::{
     authorization::Visible,
     call::Call,
     error::{ApiError, Invalid, Location, Result},
+    event::{Action, Impact},
     object::{Object, Row},
     paging::Token,
     params::querystring::{self, Known, ListParams},
@@ -39,7 +40,22 @@ pub(super) fn get(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
     let bytes = cx.api.settings.max_response_bytes;
     let secrets = cx.resource().secrets;
     let mut page = Page::new(&listing.params.fields, secrets, listing.limit, bytes);
-    cx.list(&listing.params.query, tx, &mut |row| Ok(page.add(row)))?;
+    if cx.tells(Action::Read) {
+        let mut shown = Vec::new();
+        cx.list(&listing.params.query, tx, &mut |row| {
+            let before = page.count;
+            let flow = page.add(row);
+            if page.count > before {
+                let data = render::without(row.data, secrets).into_owned();
+                let new = Object { data, ..row.to_object() };
+                shown.push(Impact { new, old: None, acl: Arc::default() });
+            }
+            Ok(flow)
+        })?;
+        cx.tell_all(Action::Read, shown);
+    } else {
+        cx.list(&listing.params.query, tx, &mut |row| Ok(page.add(row)))?;
+    }
     let next = page.finish(&mut listing.reply.body);
     if let Some((last, count)) = next {
         let token = Token::after(last.as_row(), &listing.params, listing.offset + count);
@@ -56,6 +72,9 @@ pub(super) fn head(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> 
     listing.params.query.tombstones = false;
     let count = count(cx, &listing.params.query, tx)?;
     add_totals(&mut listing.reply, count);
+    if cx.tells(Action::Read) {
+        cx.tell_all(Action::Read, None);
+    }
     listing.reply.body = b"{\"data\":[]}".to_vec();
     Ok(listing.reply)
 }

@@ -1,6 +1,6 @@
 //! Lists and objects: what all verbs share.
 
-use std::{borrow::Cow, ops::ControlFlow};
+use std::{borrow::Cow, cell::RefCell, ops::ControlFlow, sync::Arc};
 
 use http::Method;
 use serde_json::Value;
@@ -12,6 +12,7 @@ use crate::{
     call::Call,
     cors,
     error::{ApiError, Invalid, Location, Result},
+    event::{Action, Event, Impact},
     object::{Acl, List, Object, Timestamp},
     params::headers::{ContentType, Preconditions, require_json_accepted},
     query::Query,
@@ -32,6 +33,8 @@ pub(super) struct Context<'a> {
     pub(super) principals: Vec<String>,
     /// Who is named as the writer of what is written.
     pub(super) writer: Cow<'a, str>,
+    /// What the verb has done so far, as far as somebody wants to be told.
+    events: RefCell<Vec<Event>>,
 }
 
 /// Answers a request to a list or an object.
@@ -57,6 +60,7 @@ pub fn answer(api: &Api, call: &Call, target: &Target, tx: &mut dyn Transaction)
         content_type,
         principals,
         writer: Cow::Borrowed(call.principal()),
+        events: RefCell::default(),
     };
     let Some(owner) = api.owner(target.resource) else { return cx.answer(tx) };
     let place = owner.place(api, call, target, &cx.principals)?;
@@ -117,7 +121,13 @@ fn invalid_id() -> ApiError {
 }
 
 impl Context<'_> {
-    fn answer(&self, tx: &mut dyn Transaction) -> Result<Reply> {
+    fn answer(self, tx: &mut dyn Transaction) -> Result<Reply> {
+        let mut reply = self.verb(tx)?;
+        reply.events = self.events.into_inner();
+        Ok(reply)
+    }
+
+    fn verb(&self, tx: &mut dyn Transaction) -> Result<Reply> {
         match (&self.target.id, &self.call.request.method) {
             (None, &Method::GET) => list::get(self, tx),
             (None, &Method::HEAD) => list::head(self, tx),
@@ -136,6 +146,29 @@ impl Context<'_> {
             principals: &self.principals,
             authenticated: self.call.user.is_some(),
         }
+    }
+
+    /// Whether somebody wants to be told of this action.
+    pub(super) fn tells(&self, action: Action) -> bool {
+        self.api.tells(action)
+    }
+
+    /// Tells what was done to an object; call it only if somebody wants to know.
+    pub(super) fn tell(&self, action: Action, new: &Object, old: Option<&Object>, acl: &Arc<Acl>) {
+        let shown = |object: &Object| self.shown(object).into_owned();
+        let impact = Impact { new: shown(new), old: old.map(shown), acl: Arc::clone(acl) };
+        self.tell_all(action, [impact]);
+    }
+
+    /// Tells what was done to some objects, or to none.
+    pub(super) fn tell_all(&self, action: Action, impacts: impl IntoIterator<Item = Impact>) {
+        let path = &self.call.request.path;
+        let uri = path.get(1 + self.api.prefix().len()..).unwrap_or_default();
+        let mut event = Event::new(action, self.call, self.target, uri);
+        for impact in impacts {
+            event = event.with(impact);
+        }
+        self.events.borrow_mut().push(event);
     }
 
     pub(super) fn resource(&self) -> &'static Resource {

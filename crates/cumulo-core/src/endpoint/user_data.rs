@@ -4,8 +4,16 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::{
-    api::Api, authorization, call::Call, error::Result, object::Acl, reply::Reply,
-    resource::uri_of, store::Transaction,
+    api::Api,
+    authorization,
+    call::Call,
+    error::Result,
+    event::{Action, Event, Impact},
+    object::{Acl, Object},
+    render,
+    reply::Reply,
+    resource::uri_of,
+    store::{Grant, Transaction},
 };
 
 use super::effects;
@@ -20,17 +28,24 @@ pub(crate) fn delete(
     let user = call.user.as_deref();
     authorization::require_named(&api.settings, "user-data_delete", &principals, user)?;
     let timestamp = tx.timestamp(&crate::object::List::new("", "userdata"))?;
-    delete_owned(api, principal, tx)?;
+    let events = delete_owned(api, call, principal, tx)?;
     tx.leave_all(principal)?;
     tx.disband(principal)?;
     let mut reply = Reply::json(StatusCode::OK, &json!({"data": {"principal": principal}}));
     reply.set_timestamp(timestamp);
+    reply.events = events;
     Ok(reply)
 }
 
 /// Deletes the objects that only `principal` may write, topmost first, and takes its name out of
-/// the access control lists of the others.
-fn delete_owned(api: &Api, principal: &str, tx: &mut dyn Transaction) -> Result<()> {
+/// the access control lists of the others. Returns what is to be told of it.
+fn delete_owned(
+    api: &Api,
+    call: &Call,
+    principal: &str,
+    tx: &mut dyn Transaction,
+) -> Result<Vec<Event>> {
+    let mut events = Vec::new();
     let mut grants = tx.granted(&[principal.to_owned()])?;
     grants.sort_by_key(|grant| uri_of(&grant.list, &grant.id).matches('/').count());
     for grant in grants {
@@ -39,17 +54,39 @@ fn delete_owned(api: &Api, principal: &str, tx: &mut dyn Transaction) -> Result<
             continue;
         }
         if is_only_writer(&grant.acl, principal) {
-            tx.delete(&grant.list, &grant.id, None)?;
-            if let Some(target) = api.target(&uri_of(&grant.list, &grant.id)) {
-                effects::after_delete(&target, &grant.id, tx)?;
-            }
+            events.extend(delete_one(api, call, &grant, tx)?);
         } else {
             let mut acl = Acl::clone(&grant.acl);
             acl.remove_principal(principal);
             tx.set_acl(&grant.list, &grant.id, &acl)?;
         }
     }
-    Ok(())
+    Ok(events)
+}
+
+/// Deletes an object. Returns what is to be told of it.
+fn delete_one(
+    api: &Api,
+    call: &Call,
+    grant: &Grant,
+    tx: &mut dyn Transaction,
+) -> Result<Option<Event>> {
+    let uri = uri_of(&grant.list, &grant.id);
+    let target = api.target(&uri);
+    let tells = api.tells(Action::Delete);
+    let old = if tells { tx.get(&grant.list, &grant.id)? } else { None };
+    let deleted = tx.delete(&grant.list, &grant.id, None)?;
+    if let Some(target) = &target {
+        effects::after_delete(target, &grant.id, tx)?;
+    }
+    let (Some(timestamp), Some(target), Some(old)) = (deleted, target, old) else {
+        return Ok(None);
+    };
+    let (object, acl) = (old.object, old.acl);
+    let data = render::without(&object.data, target.resource.secrets).into_owned();
+    let new = render::tombstone(&grant.id, timestamp);
+    let impact = Impact { new, old: Some(Object { data, ..object }), acl };
+    Ok(Some(Event::new(Action::Delete, call, &target, uri).with(impact)))
 }
 
 fn is_only_writer(acl: &Acl, principal: &str) -> bool {

@@ -1,12 +1,13 @@
 //! What creating, replacing and patching an object share.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use http::StatusCode;
 use serde_json::{Map, Value};
 
 use crate::{
     error::{ApiError, Invalid, Location, Result},
+    event::Action,
     object::{Acl, Object, Timestamp},
     params::{
         body::Permissions,
@@ -140,7 +141,12 @@ impl Context<'_> {
         let new_acl = existing.is_none_or(|entry| *entry.acl != *acl).then_some(acl);
         let last_modified = tx.put(&self.target.list, id, requested, &text, new_acl)?;
         let object = Object { id: id.to_owned(), last_modified, deleted: false, data: text };
-        effects::after_put(self.target, existing.map(|entry| &entry.object), &object, tx)?;
+        let old = existing.map(|entry| &entry.object);
+        effects::after_put(self.target, old, &object, tx)?;
+        let action = if old.is_some() { Action::Update } else { Action::Create };
+        if self.tells(action) {
+            self.tell(action, &object, old, &Arc::new(acl.clone()));
+        }
         Ok(object)
     }
 

@@ -6,6 +6,7 @@ use super::{
     source::{Given, Source, is_prefixed, spelled_like},
     value::{IdGenerator, either, words},
 };
+use crate::authentication;
 
 /// One family, for the reference page.
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +122,8 @@ fn read_policies(settings: &mut Settings, source: &mut Source) {
                 // The user ids of accounts are the same whatever their policy is called.
                 let by_plugin = matches!(kind, PolicyKind::Plugin(_));
                 let name = if by_plugin { "account".into() } else { name.to_lowercase() };
-                settings.auth_policies.push(AuthPolicy { name, kind: *kind });
+                let scheme = authentication::BASIC.to_owned();
+                settings.auth_policies.push(AuthPolicy { name, kind: *kind, scheme });
             }
             None => {
                 let problem =

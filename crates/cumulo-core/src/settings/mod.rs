@@ -280,6 +280,8 @@ pub struct AuthPolicy {
     pub name: String,
     /// What it does.
     pub kind: PolicyKind,
+    /// The scheme of the `Authorization` header that it looks at.
+    pub scheme: String,
 }
 
 /// The kinds of authentication policies.

@@ -13,21 +13,20 @@
 mod login;
 pub mod password;
 
-use std::sync::Arc;
-
 use cumulo_core::{
     api::Api,
-    authentication::Login,
+    authentication::{Credentials, Identity, Login},
     call::{Call, Prepared},
     error::{ApiError, Errno, Invalid, Location, Result},
+    host::Host,
     object::List,
-    plugin::{Place, Plugin, Slow, Verdict},
+    plugin::{Place, Plugin, Slow},
     render,
     resource::{OBJECT_METHODS, PLURAL_METHODS, Resource, Target, right},
-    store::{self, Transaction},
+    store::{self, Access, BoxFuture, Outcome, Transaction},
 };
 use http::{Method, StatusCode};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
 use self::login::{Logins, key};
@@ -35,7 +34,7 @@ use self::login::{Logins, key};
 /// The plugin, and the logins that it remembers.
 #[derive(Default)]
 pub struct Accounts {
-    logins: Arc<Logins>,
+    logins: Logins,
 }
 
 const PASSWORD: &str = "password";
@@ -178,46 +177,67 @@ impl Plugin for Accounts {
         Ok(())
     }
 
-    fn judge(&self, api: &Api, login: &Login, tx: &mut dyn Transaction) -> store::Result<Verdict> {
-        let hash = if is_name(&login.name) { stored_hash(&login.name, tx)? } else { None };
-        let password = login.password.expose_secret();
+    fn authenticate<'a>(
+        &'a self,
+        host: &'a dyn Host,
+        login: &'a Login,
+    ) -> BoxFuture<'a, Result<Option<Identity>>> {
+        Box::pin(async move {
+            let Credentials::Password { name, password } = &login.credentials else {
+                return Ok(None);
+            };
+            let is_right = self.is_right(host, name, password, login.is_last).await?;
+            Ok(is_right.then(|| Identity::of(user_of(name))))
+        })
+    }
+}
+
+impl Accounts {
+    /// Whether there is an account with this name and password. If wrong logins are nobody, one
+    /// with a wrong name takes as long as others.
+    async fn is_right(
+        &self,
+        host: &dyn Host,
+        name: &str,
+        password: &SecretString,
+        is_last: bool,
+    ) -> Result<bool> {
+        let hash = if is_name(name) { stored_hash(host, name).await? } else { None };
+        let given = password.clone();
         let Some(hash) = hash else {
-            // Where wrong logins are nobody, one with a wrong name takes as long as others.
-            return Ok(if login.is_last { slow_refusal(password) } else { Verdict::Known(None) });
-        };
-        let key = key(&api.settings.userid_hmac_secret, &login.name, password, &hash);
-        let user = user_of(&login.name);
-        let now = api.clock.now();
-        if self.logins.knows(&key, now) {
-            return Ok(Verdict::Known(Some(user)));
-        }
-        let (logins, password) = (Arc::clone(&self.logins), login.password.clone());
-        let ttl = i64::from(api.settings.account_cache_ttl_seconds) * 1000;
-        Ok(Verdict::Slow(Box::new(move || {
-            let right = password::verify(password.expose_secret(), &hash);
-            if right {
-                logins.remember(key, now, ttl);
+            if is_last {
+                let verify = move || password::verify(given.expose_secret(), password::NOBODYS);
+                host.work_out(Box::new(verify)).await?;
             }
-            right.then_some(user)
-        })))
+            return Ok(false);
+        };
+        let settings = &host.api().settings;
+        let key = key(&settings.userid_hmac_secret, name, password.expose_secret(), &hash);
+        let now = host.api().clock.now();
+        if self.logins.knows(&key, now) {
+            return Ok(true);
+        }
+        let verify = move || password::verify(given.expose_secret(), &hash);
+        let is_right = host.work_out(Box::new(verify)).await?;
+        if is_right {
+            let ttl = i64::from(settings.account_cache_ttl_seconds) * 1000;
+            self.logins.remember(key, now, ttl);
+        }
+        Ok(is_right)
     }
 }
 
 /// The hash of an account's password; none if there is no such account.
-fn stored_hash(name: &str, tx: &mut dyn Transaction) -> store::Result<Option<String>> {
-    let Some(entry) = tx.get(&list_of(name), name)? else { return Ok(None) };
-    match render::parse(&entry.object.data).remove(PASSWORD) {
-        Some(Value::String(hash)) => Ok(Some(hash)),
-        _ => Ok(None),
-    }
-}
-
-fn slow_refusal(password: &str) -> Verdict {
-    let password = password.to_owned();
-    Verdict::Slow(Box::new(move || {
-        password::verify(&password, password::NOBODYS);
-        None
-    }))
+async fn stored_hash(host: &dyn Host, name: &str) -> Result<Option<String>> {
+    let asked = name.to_owned();
+    let read = host.store().transact(Access::Read, move |tx| {
+        Ok((Outcome::Rollback, tx.get(&list_of(&asked), &asked)?))
+    });
+    let entry = read.await.inspect_err(|failure| {
+        tracing::error!(error = failure as &dyn std::error::Error, "the storage failed");
+    })?;
+    let hash = entry.and_then(|entry| render::parse(&entry.object.data).remove(PASSWORD));
+    Ok(hash.and_then(|hash| hash.as_str().map(str::to_owned)))
 }
 
 fn is_administrator(api: &Api, principals: &[String]) -> bool {
