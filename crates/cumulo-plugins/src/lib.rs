@@ -7,19 +7,23 @@ mod flush;
 use cumulo_core::{plugin::Plugin, settings::Settings};
 
 /// Makes a plugin.
-type Constructor = fn() -> Box<dyn Plugin>;
+pub type Constructor = fn(&Settings) -> Box<dyn Plugin>;
 
-/// Every plugin, by its name in the `includes` setting.
-pub const BUILT_IN: &[(&str, Constructor)] = &[
-    ("accounts", || Box::<accounts::Accounts>::default()),
-    ("default_bucket", || Box::new(default_bucket::DefaultBucket)),
-    ("flush", || Box::new(flush::Flush)),
+/// A name in the `includes` setting, and its plugin.
+pub type BuiltIn = (&'static str, Constructor);
+
+/// Every plugin that comes with Cumulo.
+pub const BUILT_IN: &[BuiltIn] = &[
+    ("accounts", |_| Box::<accounts::Accounts>::default()),
+    ("default_bucket", |_| Box::new(default_bucket::DefaultBucket)),
+    ("flush", |_| Box::new(flush::Flush)),
 ];
 
-/// The plugins that the settings switch on, in their order.
-pub fn enabled(settings: &Settings) -> Vec<Box<dyn Plugin>> {
-    let constructor = |wanted: &String| BUILT_IN.iter().find(|(name, _)| name == wanted);
-    settings.includes.iter().filter_map(constructor).map(|(_, make)| make()).collect()
+/// The plugins that the settings switch on, in their order, of these and `more`.
+pub fn enabled(settings: &Settings, more: &[BuiltIn]) -> Vec<Box<dyn Plugin>> {
+    let all = || BUILT_IN.iter().chain(more);
+    let constructor = |wanted: &String| all().find(|(name, _)| name == wanted);
+    settings.includes.iter().filter_map(constructor).map(|(_, make)| make(settings)).collect()
 }
 
 #[cfg(test)]
@@ -31,7 +35,7 @@ mod tests {
         let names: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, cumulo_core::settings::PLUGINS);
         for (name, make) in BUILT_IN {
-            assert_eq!(make().name(), *name);
+            assert_eq!(make(&Settings::default()).name(), *name);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use cumulo_core::settings::{CacheEngine, Engine, Loaded, Settings};
+use cumulo_plugins::BuiltIn;
 use secrecy::SecretString;
 
 use crate::{args, ini, secrets};
@@ -30,27 +31,33 @@ const UNCONFIGURED: &[(&str, &str)] = &[
     ("experimental_permissions_endpoint", "true"),
 ];
 
-/// The variables of the environment.
+/// What the program finds itself with.
 #[derive(Debug, Default)]
-pub(crate) struct Env(Vec<(String, String)>);
+pub(crate) struct Env {
+    /// The variables of the environment.
+    variables: Vec<(String, String)>,
+    /// The plugins that it was built with besides its own.
+    plugins: Vec<BuiltIn>,
+}
 
 impl Env {
-    /// Those of this process.
-    pub(crate) fn of_process() -> Self {
+    /// That of this process.
+    pub(crate) fn of_process(plugins: Vec<BuiltIn>) -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Self(env::vars_os().filter_map(text).collect())
+        Self { variables: env::vars_os().filter_map(text).collect(), plugins }
     }
 
     #[cfg(test)]
     pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
-        Self(pairs.iter().map(|&(name, value)| (name.into(), value.into())).collect())
+        let variables = pairs.iter().map(|&(name, value)| (name.into(), value.into())).collect();
+        Self { variables, plugins: Vec::new() }
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {
-        let (_, value) = self.0.iter().find(|(known, value)| known == name && !value.is_empty())?;
-        Some(value.into())
+        let is_it = |(known, value): &&(String, String)| known == name && !value.is_empty();
+        self.variables.iter().find(is_it).map(|(_, value)| value.into())
     }
 
     /// The settings file that the environment names.
@@ -69,6 +76,8 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     /// The file of the SQLite cache, if that is the cache; its folder exists.
     pub(crate) cache_file: Option<PathBuf>,
+    /// The plugins that the program was built with besides its own.
+    pub(crate) plugins: Vec<BuiltIn>,
 }
 
 /// Where objects are kept.
@@ -132,7 +141,9 @@ impl Config {
             }
             None => (unconfigured(&data)?, None),
         };
-        let Loaded { mut settings, warnings } = Settings::load(&file.app, &env.0)?;
+        let plugins: Vec<_> = env.plugins.iter().map(|(name, _)| *name).collect();
+        let Loaded { mut settings, warnings } =
+            Settings::load_with(&file.app, &env.variables, &plugins)?;
         settings.config_file = about;
         let storage = Storage::of(&settings, &data, asked_data.is_some());
         let cache_file = cache_file(&settings, storage.file(), &data);
@@ -153,6 +164,7 @@ impl Config {
             port: args.port.or(file.port).unwrap_or(DEFAULT_PORT),
             storage,
             cache_file,
+            plugins: env.plugins.clone(),
         })
     }
 }

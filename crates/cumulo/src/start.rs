@@ -106,7 +106,7 @@ mod tests {
 
     fn config(settings: Settings, storage: Storage) -> Config {
         let (warnings, host) = (vec![], String::new());
-        Config { settings, warnings, host, port: 0, storage, cache_file: None }
+        Config { settings, warnings, host, port: 0, storage, cache_file: None, plugins: Vec::new() }
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) fn service(config: &Config) -> anyhow::Result<Arc<Service>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let store = open(config, &clock)?;
     let cache = cache(config)?;
-    let plugins = cumulo_plugins::enabled(&config.settings);
+    let plugins = cumulo_plugins::enabled(&config.settings, &config.plugins);
     let settings = Arc::new(config.settings.clone());
     let mut api = Api::new(Arc::clone(&settings), plugins, Arc::clone(&clock));
     api.version = std::fs::read(&settings.version_json_path).ok();

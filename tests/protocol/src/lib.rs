@@ -59,7 +59,7 @@ impl App {
             .collect();
         let settings = Settings::load(&pairs, &[]).expect("valid settings").settings;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let plugins = cumulo_plugins::enabled(&settings);
+        let plugins = cumulo_plugins::enabled(&settings, &[]);
         let api = Api::new(Arc::new(settings), plugins, Arc::clone(&clock));
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().expect("a runtime");

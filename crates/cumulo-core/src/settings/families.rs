@@ -229,7 +229,8 @@ pub(super) fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option
 }
 
 /// Checks the plugins that are named in `includes` and keeps their short names.
-pub(super) fn read_plugins(settings: &mut Settings, source: &mut Source) {
+pub(super) fn read_plugins(settings: &mut Settings, more: &[&str], source: &mut Source) {
+    let known: Vec<_> = super::PLUGINS.iter().chain(more).copied().collect();
     let mut plugins = Vec::new();
     for include in std::mem::take(&mut settings.includes) {
         let name = ["kinto.plugins.", "cumulo.plugins."]
@@ -237,15 +238,18 @@ pub(super) fn read_plugins(settings: &mut Settings, source: &mut Source) {
             .find_map(|prefix| include.strip_prefix(prefix))
             .unwrap_or(&include)
             .to_owned();
-        if !super::PLUGINS.contains(&name.as_str()) {
-            let near = nearest(&name, super::PLUGINS.iter().map(|&plugin| plugin.into()));
+        if !known.contains(&name.as_str()) {
+            let near = nearest(&name, known.iter().map(|&plugin| plugin.into()));
             let hint = near.map_or_else(String::new, |near| format!(" Did you mean '{near}'?"));
-            let existing = either(super::PLUGINS).replace(" or ", " and ");
+            let existing = either(&known).replace(" or ", " and ");
             let problem = format!("there is no plugin '{include}'; there are {existing}.{hint}");
             source.mistake("includes", problem);
         } else if !plugins.contains(&name) {
             plugins.push(name);
         }
+    }
+    for plugin in more {
+        settings.of_plugins.extend(source.take_below(plugin));
     }
     settings.includes = plugins;
 }

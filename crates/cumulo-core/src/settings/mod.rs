@@ -255,6 +255,9 @@ settings! {
         ]),
         /// Authentication policies in the order in which they are tried.
         auth_policies: Vec<AuthPolicy> = Vec::new(),
+        /// Settings of plugins that do not come with this program, by their whole names:
+        /// `hello.greeting` of a plugin `hello`.
+        of_plugins: HashMap<String, String> = HashMap::new(),
         /// The date of [`Settings::eos`] as it was written.
         eos_text: Option<String> = None,
         /// The file that the settings come from, if any; the program fills it in.
@@ -336,10 +339,20 @@ impl fmt::Display for Mistakes {
 impl Settings {
     /// Types the settings: `pairs` of the file's `[app:main]`, overridden by variables of `env`.
     pub fn load(pairs: &[(String, String)], env: &[(String, String)]) -> Result<Loaded, Mistakes> {
+        Self::load_with(pairs, env, &[])
+    }
+
+    /// [`load`](Self::load) for a program that has `more` plugins than [`PLUGINS`]. Their settings
+    /// are in [`Settings::of_plugins`].
+    pub fn load_with(
+        pairs: &[(String, String)],
+        env: &[(String, String)],
+        more: &[&str],
+    ) -> Result<Loaded, Mistakes> {
         let mut source = Source::new(pairs, env);
         let eos = source.peek::<Option<String>>("eos");
         let mut settings = Self { eos_text: eos.flatten(), ..Self::read(&mut source) };
-        families::read_plugins(&mut settings, &mut source);
+        families::read_plugins(&mut settings, more, &mut source);
         families::read(&mut settings, &mut source);
         checks::run(&mut settings, &mut source);
         if source.mistakes.is_empty() {

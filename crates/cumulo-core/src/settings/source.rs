@@ -136,6 +136,13 @@ impl Source {
         self.given.remove(name)
     }
 
+    /// Takes what begins with this name and a dot; names and values.
+    pub(super) fn take_below(&mut self, name: &str) -> Vec<(String, String)> {
+        let start = format!("{name}.");
+        let taken = self.given.extract_if(.., |name, _| name.starts_with(&start));
+        taken.map(|(name, given)| (name, given.value)).collect()
+    }
+
     /// Takes everything that is left.
     pub(super) fn take_all(&mut self) -> Vec<Given> {
         std::mem::take(&mut self.given).into_values().collect()
