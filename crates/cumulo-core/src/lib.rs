@@ -9,6 +9,7 @@
 //! - [`resource`], [`endpoint`]: what there is at which URL, and what it does
 //! - [`authentication`], [`authorization`]: who asks, and whether they may
 //! - [`object`], [`query`], [`store`]: what is stored, how it is asked for, and the port to it
+//! - [`cascade`]: what a change does to other objects
 //! - [`plugin`]: how features are added
 //! - [`settings`]: what can be chosen at start
 
@@ -17,6 +18,7 @@ pub mod authentication;
 pub mod authorization;
 pub mod caching;
 pub mod call;
+pub mod cascade;
 pub mod clock;
 pub mod cors;
 pub mod endpoint;

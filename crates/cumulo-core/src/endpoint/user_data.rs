@@ -38,7 +38,7 @@ fn delete_owned(api: &Api, principal: &str, tx: &mut dyn Transaction) -> Result<
         if tx.acl(&grant.list, &grant.id)?.is_none() {
             continue;
         }
-        if is_only_writer(&grant.acl, principal) {
+        if grant.acl.is_written_by_only(principal) {
             tx.delete(&grant.list, &grant.id, None)?;
             if let Some(target) = api.target(&uri_of(&grant.list, &grant.id)) {
                 effects::after_delete(&target, &grant.id, tx)?;
@@ -50,8 +50,4 @@ fn delete_owned(api: &Api, principal: &str, tx: &mut dyn Transaction) -> Result<
         }
     }
     Ok(())
-}
-
-fn is_only_writer(acl: &Acl, principal: &str) -> bool {
-    acl.0.get("write").is_some_and(|writers| writers.len() == 1 && writers.contains(principal))
 }
