@@ -29,8 +29,9 @@ const UNLISTED: &str = "WITH grp AS (SELECT parent_id || '/groups/' || id AS uri
     FROM grp) AS listed WHERE uri COLLATE \"C\" = m.principal COLLATE \"C\" \
     AND member COLLATE \"C\" = m.user_id COLLATE \"C\")";
 
-/// What the schema has, if it is whole. `migrate` makes it.
-const MISSING: &str = "SELECT kind || ' ' || name, 'it is missing; `cumulo migrate` adds it' FROM ( \
+/// What the schema has, if it is whole.
+const MISSING: &str = "SELECT kind || ' ' || name, CASE name WHEN 'cumulo_commit_order' \
+    THEN 'it is missing; `cumulo migrate` adds it' ELSE 'it is missing' END FROM ( \
     SELECT 'function' AS kind, name, EXISTS (SELECT FROM pg_proc WHERE proname = name \
         AND pg_function_is_visible(oid)) AS is_there \
     FROM unnest(ARRAY['as_epoch', 'from_epoch', 'bump_timestamp', 'cumulo_commit_order']) AS name \
