@@ -106,16 +106,16 @@ impl Check<'_> {
         timestamp: Timestamp,
     ) -> store::Result<()> {
         let before = self.report;
-        let mut last = None;
+        let mut newest = None;
         tx.entries(list, None, &mut |row, _| {
-            self.row(list, row, last);
-            last = Some(row.last_modified);
+            self.row(list, row, newest);
+            newest = Some(row.last_modified);
             Ok(ControlFlow::Continue(()))
         })?;
         self.report.lists += 1;
         let objects = self.report.objects - before.objects;
         let tombstones = self.report.tombstones - before.tombstones;
-        if let Some(newest) = last.filter(|newest| *newest > timestamp) {
+        if let Some(newest) = newest.filter(|newest| *newest > timestamp) {
             let problem = format!("its timestamp is {timestamp}, but it holds one of {newest}");
             self.found(list_uri(list), problem);
         }
@@ -124,7 +124,7 @@ impl Check<'_> {
             let problem = format!("it is said to have {kept} objects, but has {objects}");
             self.found(list_uri(list), problem);
         }
-        if last.is_some() && !has_holder(tx, list)? {
+        if newest.is_some() && !has_holder(tx, list)? {
             let problem = format!(
                 "{objects} objects and {tombstones} tombstones are in it, but {} is not there",
                 list.parent
@@ -134,7 +134,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn row(&mut self, list: &List, row: Row<'_>, last: Option<Timestamp>) {
+    fn row(&mut self, list: &List, row: Row<'_>, before: Option<Timestamp>) {
         if row.deleted {
             self.report.tombstones += 1;
         } else {
@@ -148,7 +148,7 @@ impl Check<'_> {
         if !(self.accepts_id)(list.resource, row.id) {
             self.found(place(), "no object of this kind can have this id".into());
         }
-        if last == Some(row.last_modified) {
+        if before == Some(row.last_modified) {
             let problem = format!("another of its list has its timestamp {}", row.last_modified);
             self.found(place(), problem);
         }

@@ -141,8 +141,9 @@ pub async fn free(store: &Arc<dyn Store>, collection: &Collection) -> Result<()>
 }
 
 fn remove(tx: &mut dyn Transaction, collection: &Collection) -> store::Result<()> {
-    tx.delete(&collection.list(), &collection.id, None)?;
-    cascade::after_delete("collection", &collection.uri(), tx)
+    // What takes long comes first: who creates other collections then waits for a moment only.
+    cascade::after_delete("collection", &collection.uri(), tx)?;
+    tx.delete(&collection.list(), &collection.id, None).map(drop)
 }
 
 fn require(tx: &mut dyn Transaction, collection: &Collection) -> Work<()> {

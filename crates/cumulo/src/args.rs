@@ -406,6 +406,42 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_names_every_command() {
+        fn names(command: &clap::Command, path: &str, guide: &str) {
+            for command in command.get_subcommands().filter(|it| it.get_name() != "help") {
+                let path = format!("{path} {}", command.get_name());
+                assert!(guide.contains(&format!("`{path}")), "docs/commands.md lacks `{path}`");
+                names(command, &path, guide);
+            }
+        }
+        let guide = include_str!("../../../docs/commands.md");
+        names(&<Args as clap::CommandFactory>::command(), "cumulo", guide);
+    }
+
+    #[test]
+    fn upkeep_shows_examples() {
+        fn has_example(command: &clap::Command) -> bool {
+            let mut below = command.get_subcommands().peekable();
+            if below.peek().is_some() {
+                return below.all(has_example);
+            }
+            let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            example.contains(&format!("{} ", command.get_name()))
+        }
+        let commands = <Args as clap::CommandFactory>::command();
+        for name in [
+            "delete-user",
+            "purge-deleted",
+            "delete-collection",
+            "rename-collection",
+            "counters",
+            "check",
+        ] {
+            assert!(has_example(commands.find_subcommand(name).unwrap()), "{name}");
+        }
+    }
+
+    #[test]
     fn no_command_means_start() {
         let Command::Start(start) = parse("cumulo --port 9000 --data here") else { panic!() };
         assert_eq!(start.port, Some(9000));

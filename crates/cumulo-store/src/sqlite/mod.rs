@@ -136,7 +136,7 @@ impl Sqlite {
     /// nothing in it: work that writes fails with [`Error::Unavailable`].
     pub fn open_unchanged(
         path: &Path,
-        options: Options,
+        mut options: Options,
         clock: Arc<dyn Clock>,
     ) -> error::Result<Self> {
         let missing = |source| error::Error::Io { path: path.to_owned(), source };
@@ -144,7 +144,7 @@ impl Sqlite {
         let lock = connection::lock(&path)?;
         let connection = connection::open_unchanged(&path, &options)?;
         schema::require_current(&connection, &path)?;
-        let options = Options { auto_index: false, ..options };
+        options.auto_index = false;
         Self::with(path, options, clock, connection, lock)
     }
 

@@ -56,9 +56,10 @@ pub(crate) fn run(args: &args::DeleteUser, env: &Env) -> anyhow::Result<()> {
 
 /// What there is, and what becomes of it.
 fn plan(name: &str, survey: &Survey, data: Data) -> String {
-    let mut plan = match survey.account {
-        true => format!("The account '{name}' is removed."),
-        false => format!("There is no account '{name}', but something is left of the user."),
+    let mut plan = if survey.account {
+        format!("The account '{name}' is removed.")
+    } else {
+        format!("There is no account '{name}', but something is left of the user.")
     };
     let groups = survey.groups.iter().map(|uri| uri.as_str().into());
     list(&mut plan, "These groups lose the member:", groups);
