@@ -546,6 +546,43 @@ fn counts_are_rebuilt_where_there_are_any() {
 }
 
 #[test]
+fn writers_beside_a_rename_lose_nothing() {
+    let mut world = World::on_postgresql();
+    fill(&mut world);
+    let login = format!("Basic {}", base64("alice:secret"));
+    let headers = [("Content-Type", "application/json"), ("Authorization", login.as_str())];
+    let connect = || world.server.as_ref().unwrap().connect().unwrap();
+    let writer = &|name: usize| {
+        let mut connection = connect();
+        let mut written = Vec::new();
+        loop {
+            let id = format!("w{name}-{}", written.len());
+            let path = format!("/v1{A_B}/{id}");
+            let response = connection.request("PUT", &path, &headers, Some(b"{}")).unwrap();
+            match response.status {
+                201 => written.push(id),
+                404 => return written,
+                other => panic!("{other}"),
+            }
+        }
+    };
+    let written: Vec<String> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..3).map(|name| scope.spawn(move || writer(name))).collect();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let line = ["rename-collection", "--ini", "server.ini", "blog", "a_b", "moved"];
+        let (code, said) = world.run(&line);
+        assert_eq!(code, 0, "{said}");
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+    });
+    assert!(written.len() > 3, "{written:?}");
+    let moved = world.ids("/buckets/blog/collections/moved/records");
+    for id in written {
+        assert!(moved.contains(&id), "{id} was acknowledged");
+    }
+    world.succeed("check");
+}
+
+#[test]
 fn a_check_creates_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("missing.sqlite");
