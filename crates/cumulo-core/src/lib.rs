@@ -9,6 +9,7 @@
 //! - [`resource`], [`endpoint`]: what there is at which URL, and what it does
 //! - [`authentication`], [`authorization`]: who asks, and whether they may
 //! - [`object`], [`query`], [`store`]: what is stored, how it is asked for, and the port to it
+//! - [`cascade`]: what a change does to other objects
 //! - [`event`]: what a request did, for whoever wants to be told
 //! - [`plugin`], [`host`]: how features are added, and what they can use
 //! - [`settings`]: what can be chosen at start
@@ -18,6 +19,7 @@ pub mod authentication;
 pub mod authorization;
 pub mod caching;
 pub mod call;
+pub mod cascade;
 pub mod clock;
 pub mod cors;
 pub mod endpoint;

@@ -106,6 +106,12 @@ impl Acl {
             .is_some_and(|holders| principals.iter().any(|principal| holders.contains(principal)))
     }
 
+    /// Whether `principal` is the only one who holds `write`.
+    pub fn is_written_by_only(&self, principal: &str) -> bool {
+        let writers = self.0.get("write");
+        writers.is_some_and(|writers| writers.len() == 1 && writers.contains(principal))
+    }
+
     /// Replaces the holders of `permission`; none removes the entry.
     pub fn set(&mut self, permission: &str, holders: BTreeSet<String>) {
         if holders.is_empty() {

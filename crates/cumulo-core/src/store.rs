@@ -195,6 +195,33 @@ pub struct Membership {
     pub group: String,
 }
 
+/// Tombstones of a list that nobody needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tombstones {
+    /// How many there are.
+    pub count: u64,
+    /// The timestamp of the newest of them.
+    pub latest: Timestamp,
+}
+
+/// The number of live objects of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recount {
+    /// As the store kept it.
+    pub kept: u64,
+    /// As it is.
+    pub counted: u64,
+}
+
+/// Something in a store that must not be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flaw {
+    /// Where it is: mostly a URI, else a table, a function or the like.
+    pub place: String,
+    /// What is wrong there.
+    pub problem: String,
+}
+
 /// One unit of work over objects, permissions and memberships.
 ///
 /// Ids and parents match exactly: no character is a wildcard. In a transaction that only reads,
@@ -322,6 +349,38 @@ pub trait Transaction {
     /// Makes the list timestamp `timestamp` unless it is that or later, creating the list if need
     /// be.
     fn restore_list(&mut self, list: &List, timestamp: Timestamp) -> Result<()>;
+
+    /// The tombstones of a list without the newest `keep`, as far as they are older than `before`;
+    /// `None` if there are none.
+    fn tombstones(
+        &mut self,
+        list: &List,
+        keep: usize,
+        before: Option<Timestamp>,
+    ) -> Result<Option<Tombstones>>;
+
+    /// Removes without trace up to `limit` tombstones of a list that are not newer than `latest`,
+    /// the oldest first, and returns how many. The list timestamp stays as it is.
+    fn purge(&mut self, list: &List, latest: Timestamp, limit: usize) -> Result<u64>;
+
+    /// Moves all that lies below the object with the URI `from`, at any depth, below the URI `to`,
+    /// in the place of what lies there: objects and tombstones with ids and timestamps, access
+    /// control lists, list timestamps, and the memberships of groups. Neither URI lies below the
+    /// other. A list below `to` is later than any that ever was there, and those below `from` end
+    /// as in [`delete_below`](Self::delete_below).
+    fn move_below(&mut self, from: &str, to: &str) -> Result<()>;
+
+    /// Counts the live objects of a list, and keeps that; `None` if the store keeps no counts.
+    fn recount(&mut self, list: &List) -> Result<Option<Recount>>;
+
+    /// Looks for what contradicts the way in which the engine keeps things, and what the rest of
+    /// the port does not show: damaged files, missing tables, permissions and memberships of what
+    /// is not there. Each flaw is handed over as it is found.
+    fn inspect(&mut self, found: &mut dyn FnMut(Flaw)) -> Result<()>;
+
+    /// Removes up to `limit` permissions and memberships of objects and groups that are not there,
+    /// and returns how many.
+    fn mend(&mut self, limit: usize) -> Result<u64>;
 
     /// Opens a savepoint; they nest. Each is ended by [`release`](Self::release) or
     /// [`rollback`](Self::rollback).

@@ -21,6 +21,16 @@ pub enum Error {
         /// The latest schema version that is understood.
         known: u32,
     },
+    /// The file was written by an earlier version, and must not be changed.
+    #[error("{} has schema {found}, but {known} is needed: run `cumulo migrate` first", path.display())]
+    TooOld {
+        /// The database file.
+        path: PathBuf,
+        /// The schema version of the file; zero if it is empty.
+        found: u32,
+        /// The schema version of this program.
+        known: u32,
+    },
     /// The file is a database of another program.
     #[error("{} is not a Cumulo database", path.display())]
     Foreign {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use cumulo_core::{object::Timestamp, settings::value::Value as _};
 
 const DATA_HELP: &str = "Folder for the data [default: $CUMULO_DATA or ./data]";
 
@@ -17,6 +18,34 @@ An import that was interrupted goes on when the same command is given again.
 Example:
   cumulo import --ini cumulo.ini --input everything.jsonl
   CUMULO_IMPORT_AUTH=admin:secret cumulo import --from-kinto https://kinto.example.com/v1";
+
+const DELETE_USER_EXAMPLE: &str = "\
+Example:
+  cumulo delete-user --ini cumulo.ini --username alice --dry-run
+  cumulo delete-user --ini cumulo.ini --username alice --with-data";
+
+const PURGE_EXAMPLE: &str = "\
+Example:
+  cumulo purge-deleted --ini cumulo.ini record 100
+  cumulo purge-deleted --ini cumulo.ini record collection group 0 --before 2030-01-31";
+
+const DELETE_COLLECTION_EXAMPLE: &str = "\
+Example:
+  cumulo delete-collection --ini cumulo.ini blog posts";
+
+const RENAME_COLLECTION_EXAMPLE: &str = "\
+Example:
+  cumulo rename-collection --ini cumulo.ini blog posts articles
+  cumulo rename-collection --ini cumulo.ini \\
+      /buckets/blog/collections/posts /buckets/archive/collections/posts-2030";
+
+const COUNTERS_EXAMPLE: &str = "\
+Example:
+  cumulo counters rebuild --ini cumulo.ini";
+
+const CHECK_EXAMPLE: &str = "\
+Example:
+  cumulo check --ini cumulo.ini && echo all is well";
 
 /// A storage service for applications: JSON records, synced and shared over HTTP.
 ///
@@ -52,6 +81,36 @@ pub(crate) enum Command {
     /// The plugin 'accounts' must be on. A running service that owns the storage must be stopped
     /// before. What is not given is asked for.
     CreateUser(CreateUser),
+    /// Remove an account, and the user's memberships and permissions
+    ///
+    /// What it does is shown first. Without `--with-data`, the user's objects stay. The plugin
+    /// 'accounts' must be on.
+    #[command(after_help = DELETE_USER_EXAMPLE)]
+    DeleteUser(DeleteUser),
+    /// Remove tombstones that nobody needs
+    ///
+    /// Of each list, the newest are kept. Clients that have not asked for changes since before a
+    /// tombstone that is removed don't learn that the object was deleted.
+    #[command(after_help = PURGE_EXAMPLE)]
+    PurgeDeleted(PurgeDeleted),
+    /// Remove a collection with its records, tombstones and permissions
+    #[command(after_help = DELETE_COLLECTION_EXAMPLE)]
+    DeleteCollection(DeleteCollection),
+    /// Give a collection another name, or another bucket
+    ///
+    /// Records and tombstones move with their ids, timestamps and permissions; all or nothing.
+    /// Nothing must be where it goes.
+    #[command(after_help = RENAME_COLLECTION_EXAMPLE)]
+    RenameCollection(RenameCollection),
+    /// Work on the numbers of objects that the storage keeps
+    #[command(subcommand_required = true)]
+    Counters(Counters),
+    /// Verify that all in the storage is as it must be
+    ///
+    /// Nothing is changed unless `--repair` is given. Each flaw is told with its place; the command
+    /// ends with 1 if there are any.
+    #[command(after_help = CHECK_EXAMPLE)]
+    Check(Check),
     /// Write everything that the storage holds as lines of JSON
     #[command(after_help = EXPORT_EXAMPLE)]
     Export(Export),
@@ -144,6 +203,99 @@ pub(crate) struct CreateUser {
     /// Password of the user; others on this machine may see it: better let it be asked for
     #[arg(short, long)]
     pub(crate) password: Option<String>,
+}
+
+/// What commands take that change what is stored.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Change {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
+    pub(crate) data: Option<PathBuf>,
+    /// Only tell what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Don't ask whether it shall be done
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeleteUser {
+    #[command(flatten)]
+    pub(crate) change: Change,
+    /// Name of the user
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) username: String,
+    /// Delete all that nobody else may write, too, with what lies below it
+    #[arg(long)]
+    pub(crate) with_data: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PurgeDeleted {
+    #[command(flatten)]
+    pub(crate) change: Change,
+    /// Names of resources, such as `record`
+    #[arg(required = true, num_args = 1.., value_name = "RESOURCES")]
+    pub(crate) resources: Vec<String>,
+    /// How many tombstones of each list are kept: the newest
+    #[arg(value_name = "MAX-RETAINED")]
+    pub(crate) max_retained: usize,
+    /// Remove only those that are older, such as 2030-01-31 or 2030-01-31T10:00:00+02:00
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub(crate) before: Option<Timestamp>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeleteCollection {
+    #[command(flatten)]
+    pub(crate) change: Change,
+    /// Id of the bucket
+    pub(crate) bucket: String,
+    /// Id of the collection
+    pub(crate) collection: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RenameCollection {
+    #[command(flatten)]
+    pub(crate) change: Change,
+    /// Bucket, old and new id; or the old and the new URI
+    #[arg(required = true, num_args = 2..=3, value_names = ["BUCKET", "OLD", "NEW"])]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Counters {
+    #[command(subcommand)]
+    pub(crate) command: CountersCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CountersCommand {
+    /// Count the objects of all lists anew, and correct what is wrong
+    #[command(after_help = COUNTERS_EXAMPLE)]
+    Rebuild(Change),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
+    pub(crate) data: Option<PathBuf>,
+    /// Before that, correct counts, and remove permissions and memberships of what is not there
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Don't ask whether it shall be repaired
+    #[arg(short, long, requires = "repair")]
+    pub(crate) yes: bool,
+}
+
+/// A moment, as settings spell it.
+fn date(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| format!("expected {}", Timestamp::expects()))
 }
 
 #[derive(Debug, clap::Args)]
@@ -254,6 +406,42 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_names_every_command() {
+        fn names(command: &clap::Command, path: &str, guide: &str) {
+            for command in command.get_subcommands().filter(|it| it.get_name() != "help") {
+                let path = format!("{path} {}", command.get_name());
+                assert!(guide.contains(&format!("`{path}")), "docs/commands.md lacks `{path}`");
+                names(command, &path, guide);
+            }
+        }
+        let guide = include_str!("../../../docs/commands.md");
+        names(&<Args as clap::CommandFactory>::command(), "cumulo", guide);
+    }
+
+    #[test]
+    fn upkeep_shows_examples() {
+        fn has_example(command: &clap::Command) -> bool {
+            let mut below = command.get_subcommands().peekable();
+            if below.peek().is_some() {
+                return below.all(has_example);
+            }
+            let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            example.contains(&format!("{} ", command.get_name()))
+        }
+        let commands = <Args as clap::CommandFactory>::command();
+        for name in [
+            "delete-user",
+            "purge-deleted",
+            "delete-collection",
+            "rename-collection",
+            "counters",
+            "check",
+        ] {
+            assert!(has_example(commands.find_subcommand(name).unwrap()), "{name}");
+        }
+    }
+
+    #[test]
     fn no_command_means_start() {
         let Command::Start(start) = parse("cumulo --port 9000 --data here") else { panic!() };
         assert_eq!(start.port, Some(9000));
@@ -291,6 +479,18 @@ mod tests {
             panic!()
         };
         assert!(flush.common.quiet);
+    }
+
+    #[test]
+    fn a_purge_names_resources_and_a_number() {
+        let line = "cumulo purge-deleted record group 7 --before 1970-01-02";
+        let Command::PurgeDeleted(purge) = parse(line) else { panic!() };
+        assert_eq!((purge.resources.join(" ").as_str(), purge.max_retained), ("record group", 7));
+        assert_eq!(purge.before, Some(Timestamp(86_400_000)));
+        for line in ["record", "7", "record many", "record 7 --before soon", "record -- -1"] {
+            let line = format!("cumulo purge-deleted {line}");
+            assert!(Args::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
     }
 
     #[test]

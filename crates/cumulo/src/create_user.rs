@@ -101,7 +101,7 @@ fn ask_password(name: &str) -> anyhow::Result<String> {
 }
 
 /// Asks for a line.
-fn line(question: &str) -> io::Result<String> {
+pub(crate) fn line(question: &str) -> io::Result<String> {
     write!(io::stderr(), "{question}")?;
     let mut answer = String::new();
     if io::stdin().lock().read_line(&mut answer)? == 0 {

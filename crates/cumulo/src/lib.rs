@@ -22,8 +22,8 @@
 //!
 //! - [`args`]: the command line; [`ini`]: the settings file
 //! - [`config`]: what comes of both, of the environment and of no configuration at all
-//! - [`start`], [`init`], [`migrate`], [`flush_cache`], [`create_user`], [`moving`]: the commands; [`wiring`]: the only place that names concrete
-//!   stores and plugins
+//! - [`start`], [`init`], [`migrate`], [`flush_cache`], [`create_user`], [`moving`], [`upkeep`]: the
+//!   commands; [`wiring`]: the only place that names concrete stores and plugins
 
 mod args;
 mod config;
@@ -36,6 +36,7 @@ mod migrate;
 mod moving;
 mod secrets;
 mod start;
+mod upkeep;
 mod wiring;
 
 use std::{
@@ -77,8 +78,9 @@ impl Program {
             Err(error) => {
                 // Nobody is left to tell if this fails too.
                 let _ = writeln!(io::stderr(), "cumulo: {error:#}");
-                let refusal = error.downcast_ref::<create_user::Refusal>();
-                refusal.map_or(ExitCode::FAILURE, |refusal| ExitCode::from(*refusal as u8))
+                let code = error.downcast_ref::<create_user::Refusal>().map(|it| *it as u8);
+                let code = code.or_else(|| Some(error.downcast_ref::<upkeep::Refusal>()?.code()));
+                code.map_or(ExitCode::FAILURE, ExitCode::from)
             }
         }
     }
@@ -91,6 +93,12 @@ fn run(command: Command, env: &Env) -> anyhow::Result<()> {
         Command::Migrate(args) => migrate::run(&args, env),
         Command::FlushCache(args) => flush_cache::run(&args, env),
         Command::CreateUser(args) => create_user::run(&args, env),
+        Command::DeleteUser(args) => upkeep::delete_user(&args, env),
+        Command::PurgeDeleted(args) => upkeep::purge_deleted(&args, env),
+        Command::DeleteCollection(args) => upkeep::delete_collection(&args, env),
+        Command::RenameCollection(args) => upkeep::rename_collection(&args, env),
+        Command::Counters(args) => upkeep::counters(&args, env),
+        Command::Check(args) => upkeep::check(&args, env),
         Command::Export(args) => moving::export(&args, env),
         Command::Import(args) => moving::import(&args, env),
         Command::Version(_) => say(env!("CARGO_PKG_VERSION")),

@@ -6,6 +6,7 @@ use anyhow::{Context as _, anyhow};
 use cumulo_core::{
     api::Api,
     clock::{Clock, SystemClock},
+    resource::RESOURCES,
     settings::{CacheEngine, Settings, SqliteDurability},
     store::{Access, Outcome, Store},
 };
@@ -15,6 +16,7 @@ use cumulo_plugins::accounts;
 use cumulo_store::{
     Durability, Memory, Migration, Options, Postgres, PostgresMigration, PostgresOptions, Sqlite,
 };
+use cumulo_upkeep::{check::AcceptsId, user::User};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::{Config, Storage};
@@ -60,6 +62,13 @@ pub(crate) fn open(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Ar
             Arc::new(Postgres::open(url.expose_secret(), options, clock)?)
         }
     })
+}
+
+/// Opens the storage alone, and changes nothing in it by that.
+pub(crate) fn open_unchanged(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let Storage::Sqlite(file) = &config.storage else { return open(config, &clock) };
+    Ok(Arc::new(Sqlite::open_unchanged(file, sqlite_options(config), clock)?))
 }
 
 /// The replica that answers reads, if there is one, and how far it may be behind.
@@ -166,6 +175,25 @@ pub(crate) fn put_account(config: &Config, name: &str, password: &str) -> anyhow
     let done = runtime.block_on(put).context("can't store the account");
     store.close();
     done
+}
+
+/// The user whose account has this name.
+pub(crate) fn user(name: &str) -> User {
+    let account = (accounts::list_of(name), name.to_owned());
+    User { principal: accounts::user_of(name), account }
+}
+
+/// Whether an object of a resource can have an id; of resources that no plugin knows, any.
+pub(crate) fn accepts_id(config: &Config) -> Arc<AcceptsId> {
+    let plugins = cumulo_plugins::enabled(&config.settings, &config.plugins);
+    let of_plugins = plugins.iter().flat_map(|plugin| plugin.resources());
+    let known: Vec<_> = RESOURCES.iter().chain(of_plugins).copied().collect();
+    let settings = Arc::new(config.settings.clone());
+    let api = Api::new(settings, plugins, Arc::new(SystemClock::default()));
+    Arc::new(move |name, id| {
+        let resource = known.iter().find(|resource| resource.name == name);
+        resource.is_none_or(|resource| api.accepts_id(resource, id))
+    })
 }
 
 /// Brings the file of the SQLite storage to the schema of this version.

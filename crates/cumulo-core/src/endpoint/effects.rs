@@ -1,11 +1,10 @@
 //! What a write brings along: schema validation before it, and after it the memberships of groups
 //! and the end of what lay below a deleted object.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value};
 
 use crate::{
+    cascade,
     error::Result,
     object::Object,
     render,
@@ -81,8 +80,8 @@ pub(super) fn after_put(
         return Ok(());
     }
     let uri = target.object_uri(&new.id);
-    let before = old.map(members).unwrap_or_default();
-    let after = members(new);
+    let before = old.map(|old| cascade::members(&old.data)).unwrap_or_default();
+    let after = cascade::members(&new.data);
     for member in after.difference(&before) {
         tx.join(member, &uri)?;
     }
@@ -92,19 +91,7 @@ pub(super) fn after_put(
     Ok(())
 }
 
-fn members(group: &Object) -> BTreeSet<String> {
-    let data = render::parse(&group.data);
-    let members = data.get("members").and_then(Value::as_array);
-    members.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
 /// Carries out what follows from a deleted object.
 pub(super) fn after_delete(target: &Target, id: &str, tx: &mut dyn Transaction) -> Result<()> {
-    let uri = target.object_uri(id);
-    match target.resource.name {
-        "bucket" | "collection" => tx.delete_below(&uri)?,
-        "group" => tx.disband(&uri)?,
-        _ => {}
-    }
-    Ok(())
+    Ok(cascade::after_delete(target.resource.name, &target.object_uri(id), tx)?)
 }

@@ -53,7 +53,7 @@ fn delete_owned(
         if tx.acl(&grant.list, &grant.id)?.is_none() {
             continue;
         }
-        if is_only_writer(&grant.acl, principal) {
+        if grant.acl.is_written_by_only(principal) {
             events.extend(delete_one(api, call, &grant, tx)?);
         } else {
             let mut acl = Acl::clone(&grant.acl);
@@ -87,8 +87,4 @@ fn delete_one(
     let new = render::tombstone(&grant.id, timestamp);
     let impact = Impact { new, old: Some(Object { data, ..object }), acl };
     Ok(Some(Event::new(Action::Delete, call, &target, uri).with(impact)))
-}
-
-fn is_only_writer(acl: &Acl, principal: &str) -> bool {
-    acl.0.get("write").is_some_and(|writers| writers.len() == 1 && writers.contains(principal))
 }

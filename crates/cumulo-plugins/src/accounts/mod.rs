@@ -66,11 +66,12 @@ pub fn is_name(name: &str) -> bool {
 }
 
 /// The user whose account has this name.
-fn user_of(name: &str) -> String {
+pub fn user_of(name: &str) -> String {
     format!("account:{name}")
 }
 
-fn list_of(name: &str) -> List {
+/// The list in which the account with this name is, alone, under the name as its id.
+pub fn list_of(name: &str) -> List {
     List::new(name, ACCOUNT.name)
 }
 

@@ -73,6 +73,8 @@ enum Undo {
     Object(List, Arc<str>, Option<Stored>),
     Timestamp(List, Timestamp),
     List(List, Option<Objects>),
+    /// Where it was, with which timestamp, and where it is.
+    Moved(List, Timestamp, List),
     Joined(String, String),
     Left(String, String),
     Floor(Timestamp),
@@ -112,6 +114,11 @@ impl State {
                 Undo::List(list, None) => {
                     self.lists.remove(&list);
                 }
+                Undo::Moved(from, timestamp, to) => {
+                    if let Some(objects) = self.lists.remove(&to) {
+                        self.lists.insert(from, Objects { timestamp, ..objects });
+                    }
+                }
                 Undo::Joined(member, group) => self.unlink(&member, &group),
                 Undo::Left(member, group) => self.link(&member, &group),
                 Undo::Floor(before) => self.floor = before,
@@ -143,12 +150,49 @@ impl State {
         let Some(before) = self.lists.remove(list) else { return };
         let end = before.timestamp;
         self.undo.push(Undo::List(list.clone(), Some(before)));
+        self.leave_end(list, end, now);
+    }
+
+    /// Keeps a list that is gone from starting anew before its end.
+    fn leave_end(&mut self, list: &List, end: Timestamp, now: Timestamp) {
         if end > now {
             self.create_list(list, end.next());
         } else if end > self.floor {
             self.undo.push(Undo::Floor(self.floor));
             self.floor = end;
         }
+    }
+
+    /// The lists of objects at or below `uri`.
+    pub(super) fn lists_below(&self, uri: &str) -> Vec<List> {
+        let prefix = format!("{uri}/");
+        self.lists
+            .range(List::new(uri, "")..)
+            .map(|(list, _)| list)
+            .take_while(|list| list.parent.starts_with(uri))
+            .filter(|list| list.parent == uri || list.parent.starts_with(&prefix))
+            .cloned()
+            .collect()
+    }
+
+    /// Removes what has this id without trace.
+    pub(super) fn remove_object(&mut self, list: &List, id: &Arc<str>) {
+        let before = self.existing(list).set(id, None);
+        self.undo.push(Undo::Object(list.clone(), Arc::clone(id), before));
+    }
+
+    /// Moves a list, with all it holds, in the place of an empty one. It is not earlier than that
+    /// or than `start`, and leaves what a removed list leaves.
+    pub(super) fn move_list(&mut self, from: &List, to: List, start: Timestamp, now: Timestamp) {
+        let Some(objects) = self.lists.remove(from) else { return };
+        let before = self.lists.remove(&to);
+        let end = objects.timestamp;
+        let present = before.as_ref().map(|present| present.timestamp);
+        let timestamp = end.max(start).max(present.unwrap_or(start));
+        self.undo.push(Undo::List(to.clone(), before));
+        self.undo.push(Undo::Moved(from.clone(), end, to.clone()));
+        self.lists.insert(to, Objects { timestamp, ..objects });
+        self.leave_end(from, end, now);
     }
 
     pub(super) fn join(&mut self, member: &str, group: &str) {

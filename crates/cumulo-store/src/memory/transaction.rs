@@ -9,7 +9,10 @@ use cumulo_core::{
     clock::Clock,
     object::{Acl, List, Row, TOMBSTONE, Timestamp},
     query::Query,
-    store::{Access, Entry, Error, Grant, Membership, Result, Transaction, Visit, VisitEntry},
+    store::{
+        Access, Entry, Error, Flaw, Grant, Membership, Recount, Result, Tombstones, Transaction,
+        Visit, VisitEntry,
+    },
 };
 
 use super::state::{self, Objects, State, Stored};
@@ -178,17 +181,7 @@ impl Transaction for Tx<'_> {
     fn delete_below(&mut self, uri: &str) -> Result<()> {
         let now = self.clock.now();
         let state = self.write()?;
-        let prefix = format!("{uri}/");
-        let first = List::new(uri, "");
-        let lists: Vec<_> = state
-            .lists
-            .range(first..)
-            .map(|(list, _)| list)
-            .take_while(|list| list.parent.starts_with(uri))
-            .filter(|list| list.parent == uri || list.parent.starts_with(&prefix))
-            .cloned()
-            .collect();
-        for list in &lists {
+        for list in &state.lists_below(uri) {
             state.remove_list(list, now);
         }
         state::below(&state.members, uri).iter().try_for_each(|group| self.disband(group))
@@ -342,6 +335,70 @@ impl Transaction for Tx<'_> {
         Ok(())
     }
 
+    fn tombstones(
+        &mut self,
+        list: &List,
+        keep: usize,
+        before: Option<Timestamp>,
+    ) -> Result<Option<Tombstones>> {
+        let Some(objects) = self.state.lists.get(list) else { return Ok(None) };
+        let dead = objects.by_time.values().rev().filter(|stored| stored.deleted).skip(keep);
+        let mut old = dead
+            .map(|stored| stored.last_modified)
+            .filter(|at| before.is_none_or(|before| *at < before));
+        let Some(latest) = old.next() else { return Ok(None) };
+        Ok(Some(Tombstones { count: 1 + old.count() as u64, latest }))
+    }
+
+    fn purge(&mut self, list: &List, latest: Timestamp, limit: usize) -> Result<u64> {
+        let state = self.write()?;
+        let Some(objects) = state.lists.get(list) else { return Ok(0) };
+        let old = objects.by_time.range(..=latest).map(|(_, stored)| stored);
+        let ids: Vec<_> = old
+            .filter(|stored| stored.deleted)
+            .take(limit)
+            .map(|stored| Arc::clone(&stored.id))
+            .collect();
+        for id in &ids {
+            state.remove_object(list, id);
+        }
+        Ok(ids.len() as u64)
+    }
+
+    fn move_below(&mut self, from: &str, to: &str) -> Result<()> {
+        self.delete_below(to)?;
+        let now = self.clock.now();
+        let state = self.write()?;
+        let start = state.floor.next();
+        for list in state.lists_below(from) {
+            let parent = moved(&list.parent, from, to);
+            state.move_list(&list, List::new(parent, list.resource), start, now);
+        }
+        for group in state::below(&state.members, from) {
+            let uri = moved(&group, from, to);
+            for member in state.members.get(&group).cloned().unwrap_or_default() {
+                state.leave(&member, &group);
+                state.join(&member, &uri);
+            }
+        }
+        Ok(())
+    }
+
+    fn recount(&mut self, list: &List) -> Result<Option<Recount>> {
+        self.write()?;
+        let Some(objects) = self.state.lists.get(list) else { return Ok(None) };
+        let counted = objects.by_time.values().filter(|stored| !stored.deleted).count() as u64;
+        Ok(Some(Recount { kept: objects.live, counted }))
+    }
+
+    fn inspect(&mut self, _: &mut dyn FnMut(Flaw)) -> Result<()> {
+        Ok(())
+    }
+
+    fn mend(&mut self, _: usize) -> Result<u64> {
+        self.write().map(|_| 0)
+    }
+
     fn savepoint(&mut self) -> Result<()> {
         self.savepoints.push(self.state.changes());
         Ok(())
@@ -356,6 +413,11 @@ impl Transaction for Tx<'_> {
         self.state.undo_to(changes);
         Ok(())
     }
+}
+
+/// What a URI at or below `from` becomes when that is moved.
+fn moved(uri: &str, from: &str, to: &str) -> String {
+    to.to_owned() + uri.strip_prefix(from).unwrap_or_default()
 }
 
 /// Hands over rows until `visit` breaks off.

@@ -12,12 +12,14 @@
 //! - [`statements`], [`sql`], [`json`]: SQL, the query builder, and the text of `jsonb`
 //! - [`lag`]: whether a standby is near enough to its primary to be read
 //! - [`connection`], [`command`], [`stream`], [`tls`], [`address`]: the protocol
+//! - [`inspect`]: whether all is as it must be
 //! - [`schema`], [`failure`], [`outage`]: tables; what goes wrong; a server that is not there
 
 mod address;
 mod command;
 mod connection;
 mod failure;
+mod inspect;
 mod json;
 mod known;
 mod lag;

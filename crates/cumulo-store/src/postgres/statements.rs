@@ -187,18 +187,23 @@ pub(super) fn drop_acl(uri: String) -> Command {
     Command::new(SQL, vec![Param::Text(uri)])
 }
 
+/// What lies at or below a URI, of any kind.
+const BELOW: &str = "(parent_id = $1 OR (parent_id >= $1 || '/' AND parent_id < $1 || '0')) \
+    AND resource_name <> '__floor__'";
+
+/// The last timestamps of the lists at or below a URI.
+const ENDS_BELOW: &str = "(SELECT parent_id, resource_name, max(last_modified) AS last FROM ( \
+    SELECT parent_id, resource_name, last_modified FROM objects WHERE BELOW UNION ALL \
+    SELECT parent_id, resource_name, last_modified FROM timestamps WHERE BELOW) AS all_below \
+    GROUP BY parent_id, resource_name) AS ended";
+
 /// Removes all that lies below a URI; lists whose timestamps are ahead of `now` keep them, and
 /// the others move the floor.
 pub(super) fn remove_below(uri: &str, now: Timestamp) -> Vec<Command> {
-    const ENDS: &str = "(SELECT parent_id, resource_name, max(last_modified) AS last FROM ( \
-        SELECT parent_id, resource_name, last_modified FROM objects WHERE BELOW UNION ALL \
-        SELECT parent_id, resource_name, last_modified FROM timestamps WHERE BELOW) AS all_below \
-        GROUP BY parent_id, resource_name) AS ended";
-    const BELOW: &str = "(parent_id = $1 OR (parent_id >= $1 || '/' AND parent_id < $1 || '0')) \
-        AND resource_name <> '__floor__'";
     let text = || Param::from(uri);
-    let mut commands = remove(ENDS, BELOW, vec![text()], now);
+    let mut commands = leave_ends(ENDS_BELOW, BELOW, vec![text()], now);
     commands.extend([
+        Command::new(format!("DELETE FROM objects WHERE {BELOW}"), vec![text()]),
         Command::new(
             "DELETE FROM access_control_entries \
              WHERE object_id >= $1 || '/' AND object_id < $1 || '0'",
@@ -213,23 +218,59 @@ pub(super) fn remove_below(uri: &str, now: Timestamp) -> Vec<Command> {
     commands
 }
 
+/// Moves all that lies below one URI below another, where nothing is left but timestamps. The
+/// lists end there as if they had been removed, and begin here not before they may.
+pub(super) fn move_below(from: &str, to: &str, now: Timestamp) -> Vec<Command> {
+    const MOVED: &str = "$2 || substr(COLUMN, length($1) + 1)";
+    let moved = |column: &str| MOVED.replace("COLUMN", column);
+    let params = || vec![Param::from(from), Param::from(to)];
+    let begin = format!(
+        "INSERT INTO timestamps AS t (parent_id, resource_name, last_modified) \
+         SELECT {}, resource_name, GREATEST(last, (SELECT last_modified + interval '1 millisecond' \
+         FROM timestamps WHERE parent_id = '' AND resource_name = '__floor__')) FROM {} \
+         ON CONFLICT (parent_id, resource_name) \
+         DO UPDATE SET last_modified = GREATEST(t.last_modified, EXCLUDED.last_modified)",
+        moved("parent_id"),
+        ENDS_BELOW.replace("BELOW", BELOW),
+    );
+    let mut commands = vec![Command::new(begin, params())];
+    commands.extend(leave_ends(ENDS_BELOW, BELOW, vec![Param::from(from)], now));
+    let objects = format!("UPDATE objects SET parent_id = {} WHERE {BELOW}", moved("parent_id"));
+    commands.push(Command::new(objects, params()));
+    for (table, column) in
+        [("access_control_entries", "object_id"), ("user_principals", "principal")]
+    {
+        let update = format!(
+            "UPDATE {table} SET {column} = {} \
+             WHERE {column} COLLATE \"C\" >= $1 || '/' AND {column} COLLATE \"C\" < $1 || '0'",
+            moved(column)
+        );
+        commands.push(Command::new(update, params()));
+    }
+    commands
+}
+
 /// Removes everything, like [`remove_below`].
 pub(super) fn remove_all(now: Timestamp) -> Vec<Command> {
+    const ALL: &str = "resource_name <> '__floor__'";
     const ENDS: &str = "(SELECT parent_id, resource_name, max(last_modified) AS last FROM ( \
         SELECT parent_id, resource_name, last_modified FROM objects UNION ALL \
         SELECT parent_id, resource_name, last_modified FROM timestamps \
         WHERE resource_name <> '__floor__') AS everything \
         GROUP BY parent_id, resource_name) AS ended";
-    let mut commands = remove(ENDS, "resource_name <> '__floor__'", Vec::new(), now);
+    let mut commands = leave_ends(ENDS, ALL, Vec::new(), now);
+    commands.push(Command::new(format!("DELETE FROM objects WHERE {ALL}"), Vec::new()));
     commands.push(Command::new("DELETE FROM access_control_entries", Vec::new()));
     commands.push(Command::new("DELETE FROM user_principals", Vec::new()));
     commands
 }
 
-fn remove(ends: &str, which: &str, params: Vec<Param>, now: Timestamp) -> Vec<Command> {
+/// Notes where lists end that go away: in their stored timestamps if those are ahead of `now`, else
+/// in the floor.
+fn leave_ends(ends: &str, which: &str, params: Vec<Param>, now: Timestamp) -> Vec<Command> {
     let at = format!("${}", params.len() + 1);
     let ends = ends.replace("BELOW", which);
-    let mut with_now = params.clone();
+    let mut with_now = params;
     with_now.push(Param::Time(now));
     let keep = format!(
         "INSERT INTO timestamps (parent_id, resource_name, last_modified) \
@@ -245,13 +286,33 @@ fn remove(ends: &str, which: &str, params: Vec<Param>, now: Timestamp) -> Vec<Co
          WHERE t.last_modified < EXCLUDED.last_modified"
     );
     let forget = format!("DELETE FROM timestamps WHERE {which} AND last_modified <= {at}");
-    let delete = format!("DELETE FROM objects WHERE {which}");
     vec![
         Command::new(keep, with_now.clone()),
         Command::new(floor, with_now.clone()),
         Command::new(forget, with_now),
-        Command::new(delete, params),
     ]
+}
+
+/// How many tombstones of a list come after the newest `keep` and are older than `before`, and the
+/// newest of them.
+pub(super) fn tombstones(list: &List, keep: usize, before: Option<Timestamp>) -> Command {
+    const SQL: &str = "SELECT count(*), max(last_modified) FROM ( \
+        SELECT last_modified FROM objects WHERE parent_id = $1 AND resource_name = $2 AND deleted \
+        ORDER BY last_modified DESC OFFSET $3) AS old WHERE last_modified < $4";
+    let [parent, resource] = names(list);
+    let before = Param::Time(before.unwrap_or(Timestamp(i64::MAX)));
+    Command::new(SQL, vec![parent, resource, count(keep), before])
+}
+
+/// Removes the oldest tombstones of a list, and tells how many.
+pub(super) fn purge(list: &List, latest: Timestamp, limit: usize) -> Command {
+    const SQL: &str = "WITH gone AS (DELETE FROM objects \
+        WHERE parent_id = $1 AND resource_name = $2 AND deleted AND id IN ( \
+        SELECT id FROM objects WHERE parent_id = $1 AND resource_name = $2 AND deleted \
+        AND last_modified <= $3 ORDER BY last_modified LIMIT $4) RETURNING 1) \
+        SELECT count(*) FROM gone";
+    let [parent, resource] = names(list);
+    Command::new(SQL, vec![parent, resource, Param::Time(latest), count(limit)])
 }
 
 /// Ids of live objects that are shared.

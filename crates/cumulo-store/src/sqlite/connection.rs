@@ -41,6 +41,15 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
     open().map_err(|source| engine(path, source))
 }
 
+/// Opens a connection in the place of the one that writes, which refuses to.
+pub(super) fn open_unchanged(path: &Path, options: &Options) -> Result<Connection> {
+    let open = || {
+        let reader = Reader::open(path, options)?;
+        Ok(reader.connection)
+    };
+    open().map_err(|source| engine(path, source))
+}
+
 /// Makes a new database file that only its owner can read.
 fn create_private(path: &Path) {
     let mut options = File::options();

@@ -12,6 +12,7 @@
 //! - [`rows`], [`sql`], [`functions`]: reading, the query builder, and the SQL functions it needs
 //! - [`cache`]: what is asked on every request
 //! - [`index`]: indexes on fields, made on demand
+//! - [`inspect`]: whether all is as it must be
 //! - [`schema`], [`connection`]: tables, migrations, settings, errors
 
 mod cache;
@@ -19,6 +20,7 @@ mod connection;
 mod functions;
 mod group;
 mod index;
+mod inspect;
 mod reader;
 mod rows;
 mod schema;
@@ -127,6 +129,32 @@ impl Sqlite {
             }
             collected => collected.map_err(|source| engine(&path, source))?,
         }
+        Self::with(path, options, clock, connection, lock)
+    }
+
+    /// Opens the database at `path`, which must be there with the present schema, and changes
+    /// nothing in it: work that writes fails with [`Error::Unavailable`].
+    pub fn open_unchanged(
+        path: &Path,
+        mut options: Options,
+        clock: Arc<dyn Clock>,
+    ) -> error::Result<Self> {
+        let missing = |source| error::Error::Io { path: path.to_owned(), source };
+        let path = std::fs::canonicalize(path).map_err(missing)?;
+        let lock = connection::lock(&path)?;
+        let connection = connection::open_unchanged(&path, &options)?;
+        schema::require_current(&connection, &path)?;
+        options.auto_index = false;
+        Self::with(path, options, clock, connection, lock)
+    }
+
+    fn with(
+        path: PathBuf,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        connection: Connection,
+        lock: File,
+    ) -> error::Result<Self> {
         let indexes = Indexes::default();
         indexes.load(&connection).map_err(|source| engine(&path, source))?;
         let shared = Arc::new(Shared {

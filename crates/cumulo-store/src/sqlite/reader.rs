@@ -11,14 +11,17 @@ use std::{
 use cumulo_core::{
     object::{Acl, List, Row, Timestamp},
     query::Query,
-    store::{Entry, Error, Grant, Membership, Result, Transaction, Visit, VisitEntry, Work},
+    store::{
+        Entry, Error, Flaw, Grant, Membership, Recount, Result, Tombstones, Transaction, Visit,
+        VisitEntry, Work,
+    },
 };
 
 use super::{
     Shared,
     cache::{Generation, ListRow},
     connection::{Reader, failed},
-    index,
+    index, inspect,
     rows::Rows,
     sql::{self, Source},
 };
@@ -319,6 +322,19 @@ impl Transaction for ReadTx<'_> {
         self.rows()?.0.memberships(after, limit)
     }
 
+    fn tombstones(
+        &mut self,
+        list: &List,
+        keep: usize,
+        before: Option<Timestamp>,
+    ) -> Result<Option<Tombstones>> {
+        self.rows()?.0.tombstones(list, keep, before)
+    }
+
+    fn inspect(&mut self, found: &mut dyn FnMut(Flaw)) -> Result<()> {
+        inspect::run(self.rows()?.0, found)
+    }
+
     fn savepoint(&mut self) -> Result<()> {
         self.savepoints += 1;
         Ok(())
@@ -381,6 +397,22 @@ impl Transaction for ReadTx<'_> {
     }
 
     fn restore_list(&mut self, _: &List, _: Timestamp) -> Result<()> {
+        Err(Error::ReadOnly)
+    }
+
+    fn purge(&mut self, _: &List, _: Timestamp, _: usize) -> Result<u64> {
+        Err(Error::ReadOnly)
+    }
+
+    fn move_below(&mut self, _: &str, _: &str) -> Result<()> {
+        Err(Error::ReadOnly)
+    }
+
+    fn recount(&mut self, _: &List) -> Result<Option<Recount>> {
+        Err(Error::ReadOnly)
+    }
+
+    fn mend(&mut self, _: usize) -> Result<u64> {
         Err(Error::ReadOnly)
     }
 }

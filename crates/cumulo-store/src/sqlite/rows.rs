@@ -7,7 +7,7 @@ use std::{
 
 use cumulo_core::{
     object::{Acl, List, Object, Row, Timestamp},
-    store::{Entry, Grant, Membership, Result, Visit, VisitEntry},
+    store::{Entry, Grant, Membership, Result, Tombstones, Visit, VisitEntry},
 };
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use serde_json::Value;
@@ -190,6 +190,28 @@ impl Rows<'_> {
         memberships.map_err(failed)?.collect::<rusqlite::Result<_>>().map_err(failed)
     }
 
+    pub(super) fn tombstones(
+        self,
+        list: &List,
+        keep: usize,
+        before: Option<Timestamp>,
+    ) -> Result<Option<Tombstones>> {
+        const SQL: &str = "SELECT count(*), max(last_modified) FROM (
+                SELECT last_modified FROM object
+                WHERE list = (SELECT id FROM list WHERE parent = ?1 AND resource = ?2)
+                AND deleted = 1 ORDER BY last_modified DESC LIMIT -1 OFFSET ?3)
+            WHERE ?4 IS NULL OR last_modified < ?4";
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        let before = before.map(|before| before.0);
+        let params = params![list.parent, list.resource, bound(keep), before];
+        let found = statement.query_row(params, |row| {
+            let count = row.get::<_, i64>(0)?.unsigned_abs();
+            let latest: Option<i64> = row.get(1)?;
+            Ok(latest.map(|latest| Tombstones { count, latest: Timestamp(latest) }))
+        });
+        found.map_err(failed)
+    }
+
     /// The access control list with this id; the empty one has none.
     pub(super) fn interned(self, id: Option<i64>) -> Result<Arc<Acl>> {
         let Some(id) = id else { return Ok(Arc::clone(&self.shared.no_acl)) };
@@ -216,7 +238,7 @@ fn borrowed<'a>(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<Row<'a>> {
 }
 
 /// A limit as the engine takes it.
-fn bound(limit: usize) -> i64 {
+pub(super) fn bound(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 

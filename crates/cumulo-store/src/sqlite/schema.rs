@@ -38,6 +38,15 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<Migrat
     Ok(Migration { from, to: VERSION })
 }
 
+/// Fails unless the database at `path` has the schema [`VERSION`].
+pub(super) fn require_current(connection: &Connection, path: &Path) -> Result<()> {
+    match version(connection, path)? {
+        VERSION => Ok(()),
+        found if found > VERSION => Err(Error::TooNew { path: path.into(), found, known: VERSION }),
+        found => Err(Error::TooOld { path: path.into(), found, known: VERSION }),
+    }
+}
+
 fn apply(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     tx.pragma_update(None, "application_id", APPLICATION)?;

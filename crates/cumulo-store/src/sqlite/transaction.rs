@@ -5,7 +5,10 @@ use std::{collections::HashSet, sync::Arc};
 use cumulo_core::{
     object::{Acl, List, Row, TOMBSTONE, Timestamp},
     query::Query,
-    store::{Entry, Error, Grant, Membership, Result, Transaction, Visit, VisitEntry},
+    store::{
+        Entry, Error, Flaw, Grant, Membership, Recount, Result, Tombstones, Transaction, Visit,
+        VisitEntry,
+    },
 };
 use rusqlite::{OptionalExtension, ToSql, params};
 
@@ -13,8 +16,8 @@ use super::{
     cache::{ListRow, Touched},
     connection::failed,
     group::{Savepoint, Undo, WriteTx},
-    index,
-    rows::acl_text,
+    index, inspect,
+    rows::{acl_text, bound},
     sql::{self, Source},
 };
 use crate::run;
@@ -260,6 +263,67 @@ impl Transaction for WriteTx<'_> {
         Ok(())
     }
 
+    fn tombstones(
+        &mut self,
+        list: &List,
+        keep: usize,
+        before: Option<Timestamp>,
+    ) -> Result<Option<Tombstones>> {
+        self.rows().tombstones(list, keep, before)
+    }
+
+    fn purge(&mut self, list: &List, latest: Timestamp, limit: usize) -> Result<u64> {
+        self.write()?;
+        let Some(row) = self.list_row(list)? else { return Ok(0) };
+        let purged = self.execute(
+            "DELETE FROM object WHERE list = ?1 AND deleted = 1 AND last_modified IN (
+                SELECT last_modified FROM object
+                WHERE list = ?1 AND deleted = 1 AND last_modified <= ?2
+                ORDER BY last_modified LIMIT ?3)",
+            params![row.id, latest.0, bound(limit)],
+        )?;
+        Ok(purged as u64)
+    }
+
+    fn move_below(&mut self, from: &str, to: &str) -> Result<()> {
+        self.delete_below(to)?;
+        let (start, now) = (self.floor()?.next(), self.shared.clock.now());
+        for (list, id, end) in self.lists_below(Some(from))? {
+            let parent = to.to_owned() + list.parent.strip_prefix(from).unwrap_or_default();
+            self.move_list(&list, &List::new(parent, list.resource), (id, end), start)?;
+            self.leave_end(&list, end, now)?;
+        }
+        self.change_members(
+            "UPDATE membership SET group_uri = ?2 || substr(group_uri, length(?1) + 1)
+             WHERE group_uri >= ?1 || '/' AND group_uri < ?1 || '0'",
+            params![from, to],
+        )
+    }
+
+    fn recount(&mut self, list: &List) -> Result<Option<Recount>> {
+        self.write()?;
+        let Some(row) = self.list_row(list)? else { return Ok(None) };
+        let counted = self.rows().count(sql::count(Source::Id(row.id), &Query::default()))?;
+        if counted != row.live {
+            self.set_list_row(list, Some(ListRow { live: counted, ..row }));
+        }
+        Ok(Some(Recount { kept: row.live, counted }))
+    }
+
+    fn inspect(&mut self, found: &mut dyn FnMut(Flaw)) -> Result<()> {
+        self.write_lists()?;
+        inspect::run(self.rows(), found)
+    }
+
+    fn mend(&mut self, limit: usize) -> Result<u64> {
+        self.write()?;
+        let orphans = inspect::orphans(self.rows(), limit)?;
+        for orphan in &orphans {
+            self.leave(&orphan.member, &orphan.group)?;
+        }
+        Ok(orphans.len() as u64)
+    }
+
     fn savepoint(&mut self) -> Result<()> {
         self.savepoints.push(Savepoint { open: false, undo: self.undo.len() });
         Ok(())
@@ -439,6 +503,14 @@ impl WriteTx<'_> {
             return Ok(());
         }
         self.execute("DELETE FROM list WHERE id = ?1", params![id])?;
+        self.leave_end(list, end, now)
+    }
+
+    /// Keeps a list that is gone from starting anew before its end.
+    fn leave_end(&mut self, list: &List, end: Timestamp, now: Timestamp) -> Result<()> {
+        if end > now {
+            return self.create_list(list, end.next()).map(drop);
+        }
         self.set_list_row(list, None);
         self.execute(
             "UPDATE metadata SET value = max(value, ?1) WHERE name = 'floor'",
@@ -447,25 +519,49 @@ impl WriteTx<'_> {
         Ok(())
     }
 
+    /// Gives a list, which has this id and this timestamp, another name, in the place of an empty
+    /// one; it is not earlier than that or than `start`.
+    fn move_list(
+        &mut self,
+        from: &List,
+        to: &List,
+        (id, end): (i64, Timestamp),
+        start: Timestamp,
+    ) -> Result<()> {
+        let mut timestamp = end.max(start);
+        if let Some(present) = self.list_row(to)? {
+            timestamp = timestamp.max(present.timestamp);
+            self.execute("DELETE FROM list WHERE id = ?1", params![present.id])?;
+        }
+        let live = self.list_row(from)?.map_or(0, |row| row.live);
+        self.execute("UPDATE list SET parent = ?2 WHERE id = ?1", params![id, to.parent])?;
+        self.set_list_row(to, Some(ListRow { id, timestamp, live }));
+        for list in [from, to] {
+            self.changes.touched.insert(list.clone(), Touched::All);
+        }
+        Ok(())
+    }
+
     /// Removes the lists of objects at or below `uri`, or all.
     fn remove_lists(&mut self, uri: Option<&str>) -> Result<()> {
+        let (lists, now) = (self.lists_below(uri)?, self.shared.clock.now());
+        lists.iter().try_for_each(|(list, id, end)| self.remove_list(list, *id, *end, now))
+    }
+
+    /// The lists of objects at or below `uri`, or all, with their ids and timestamps.
+    fn lists_below(&mut self, uri: Option<&str>) -> Result<Vec<(List, i64, Timestamp)>> {
         const BELOW: &str = "SELECT parent, resource, id, last_modified FROM list
             WHERE parent = ?1 OR (parent >= ?1 || '/' AND parent < ?1 || '0')";
         const ALL: &str = "SELECT parent, resource, id, last_modified FROM list WHERE ?1 IS NULL";
         self.write_lists()?;
-        let lists = {
-            let sql = if uri.is_some() { BELOW } else { ALL };
-            let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
-            let lists = statement.query_map([uri], |row| {
-                let resource = self.shared.resources.intern(row.get_ref(1)?.as_str()?);
-                let list = List::new(row.get::<_, String>(0)?, resource);
-                Ok((list, row.get(2)?, Timestamp(row.get(3)?)))
-            });
-            let lists: rusqlite::Result<Vec<_>> = lists.map_err(failed)?.collect();
-            lists.map_err(failed)?
-        };
-        let now = self.shared.clock.now();
-        lists.iter().try_for_each(|(list, id, end)| self.remove_list(list, *id, *end, now))
+        let sql = if uri.is_some() { BELOW } else { ALL };
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let lists = statement.query_map([uri], |row| {
+            let resource = self.shared.resources.intern(row.get_ref(1)?.as_str()?);
+            let list = List::new(row.get::<_, String>(0)?, resource);
+            Ok((list, row.get(2)?, Timestamp(row.get(3)?)))
+        });
+        lists.map_err(failed)?.collect::<rusqlite::Result<_>>().map_err(failed)
     }
 
     /// Changes memberships.

@@ -15,6 +15,7 @@ mod permissions;
 mod queries;
 mod timestamps;
 mod transactions;
+mod upkeep;
 
 use std::sync::{
     Arc,
@@ -129,6 +130,23 @@ macro_rules! store_contract {
                     timestamps_increase_after_restoring,
                     what_was_done_is_moved_whole,
                     random_content_survives_moving;
+                upkeep:
+                    purging_keeps_the_newest_tombstones,
+                    purging_goes_by_age,
+                    purging_is_bounded,
+                    purging_leaves_objects_with_the_same_id,
+                    purging_matches_names_exactly,
+                    purging_never_moves_a_list_back,
+                    purging_can_be_undone,
+                    purged_objects_can_be_put_again,
+                    what_is_moved_is_whole,
+                    moving_matches_names_exactly,
+                    a_moved_list_never_goes_back,
+                    a_list_that_moved_away_starts_later,
+                    moving_can_be_undone,
+                    many_objects_are_moved,
+                    counts_are_told_as_they_are,
+                    a_store_in_order_has_no_flaws;
                 model:
                     random_transactions_match_the_model;
             }

@@ -19,6 +19,9 @@ enum Step {
     SetAcl(List, u8, Acl),
     Delete(List, u8, Option<i64>),
     DeleteBelow(&'static str),
+    Purge(List, usize, usize),
+    MoveBelow(&'static str, &'static str),
+    Recount(List),
     Join(&'static str, &'static str),
     Leave(&'static str, &'static str),
     Disband(&'static str),
@@ -43,6 +46,7 @@ fn lists() -> Vec<List> {
         List::new("/b/x", "group"),
         List::new("/b/x", "collection"),
         List::new("/b/x/c/1", "record"),
+        List::new("/b/x/c/2", "record"),
         List::new("/b/y/c/1", "record"),
     ]
 }
@@ -62,6 +66,11 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (list(), 0_u8..4, an_acl()).prop_map(|(list, id, acl)| Step::SetAcl(list, id, acl)),
         5 => (list(), 0_u8..4, at()).prop_map(|(list, id, at)| Step::Delete(list, id, at)),
         2 => select(vec!["/b/x", "/b/y", "/b/x/c/1", "/b", ""]).prop_map(Step::DeleteBelow),
+        3 => (list(), 0_usize..3, 1_usize..3)
+            .prop_map(|(list, keep, limit)| Step::Purge(list, keep, limit)),
+        2 => select(vec![("/b/x", "/b/y"), ("/b/y", "/b/x"), ("/b/x/c/1", "/b/x/c/2")])
+            .prop_map(|(from, to)| Step::MoveBelow(from, to)),
+        1 => list().prop_map(Step::Recount),
         4 => (user(), group()).prop_map(|(user, group)| Step::Join(user, group)),
         2 => (user(), group()).prop_map(|(user, group)| Step::Leave(user, group)),
         1 => group().prop_map(Step::Disband),
@@ -91,6 +100,18 @@ fn take(tx: &mut dyn Transaction, step: &Step) -> Result<String> {
             format!("{:?}", tx.delete(list, &id.to_string(), at.map(Timestamp)))
         }
         Step::DeleteBelow(uri) => format!("{:?}", tx.delete_below(uri)),
+        Step::Purge(list, keep, limit) => {
+            let found = tx.tombstones(list, *keep, None)?;
+            let purged = found.map(|found| tx.purge(list, found.latest, *limit));
+            format!("{found:?} {purged:?}")
+        }
+        Step::MoveBelow(from, to) => format!("{:?}", tx.move_below(from, to)),
+        // Not every store keeps counts.
+        Step::Recount(list) => {
+            let recount = tx.recount(list)?;
+            assert!(recount.is_none_or(|recount| recount.kept == recount.counted));
+            String::new()
+        }
         Step::Join(user, group) => format!("{:?}", tx.join(user, group)),
         Step::Leave(user, group) => format!("{:?}", tx.leave(user, group)),
         Step::Disband(group) => format!("{:?}", tx.disband(group)),

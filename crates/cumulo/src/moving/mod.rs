@@ -2,7 +2,7 @@
 
 mod export;
 mod import;
-mod progress;
+pub(crate) mod progress;
 
 use std::sync::Arc;
 
@@ -32,8 +32,8 @@ fn open(
     wiring::open(&config, clock)
 }
 
-/// Runs a move to its end, on this thread; the store has its own.
-fn block_on<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+/// Runs work to its end, on this thread; the store has its own.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(work))
 }

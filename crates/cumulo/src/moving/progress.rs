@@ -1,4 +1,4 @@
-//! How far a move has come, on the standard error: a bar on a terminal, a line now and then
+//! How far long work has come, on the standard error: a bar on a terminal, a line now and then
 //! elsewhere.
 
 use std::{
@@ -15,13 +15,26 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     Bytes,
     Objects,
+    Tombstones,
+    Lists,
 }
 
-/// Shows how far a move has come.
-pub(super) struct Progress {
+impl Unit {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Objects => "objects",
+            Self::Tombstones => "tombstones",
+            Self::Lists => "lists",
+        }
+    }
+}
+
+/// Shows how far the work has come.
+pub(crate) struct Progress {
     unit: Unit,
     look: Look,
 }
@@ -39,7 +52,7 @@ struct Lines {
 }
 
 impl Progress {
-    pub(super) fn new(unit: Unit, quiet: bool) -> Self {
+    pub(crate) fn new(unit: Unit, quiet: bool) -> Self {
         let look = if quiet {
             Look::Quiet
         } else if io::stderr().is_terminal() {
@@ -50,11 +63,24 @@ impl Progress {
         Self { unit, look }
     }
 
-    /// Says the last word.
-    pub(super) fn finish(&self, text: &str) {
+    /// Takes the bar away, if there is one.
+    pub(crate) fn clear(&self) {
         if let Look::Bar(bar) = &self.look {
             bar.finish_and_clear();
         }
+    }
+
+    /// Writes something else than progress.
+    pub(crate) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.look {
+            Look::Bar(bar) => bar.suspend(write),
+            _ => write(),
+        }
+    }
+
+    /// Says the last word.
+    pub(crate) fn finish(&self, text: &str) {
+        self.clear();
         if !matches!(self.look, Look::Quiet) {
             line(text);
         }
@@ -103,8 +129,8 @@ fn style(unit: Unit, has_total: bool) -> ProgressStyle {
     let template = match (unit, has_total) {
         (Unit::Bytes, true) => "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
         (Unit::Bytes, false) => "{spinner} {bytes}, {bytes_per_sec}",
-        (Unit::Objects, true) => "{bar:40} {human_pos} of {human_len}, {per_sec}, {eta} left",
-        (Unit::Objects, false) => "{spinner} {human_pos} objects, {per_sec}",
+        (_, true) => "{bar:40} {human_pos} of {human_len}, {per_sec}, {eta} left",
+        (_, false) => &format!("{{spinner}} {{human_pos}} {}, {{per_sec}}", unit.name()),
     };
     ProgressStyle::with_template(template).expect("the template is right")
 }
@@ -112,7 +138,7 @@ fn style(unit: Unit, has_total: bool) -> ProgressStyle {
 fn told(unit: Unit, done: u64, total: Option<u64>) -> String {
     let amount = |n| match unit {
         Unit::Bytes => HumanBytes(n).to_string(),
-        Unit::Objects => format!("{} objects", HumanCount(n)),
+        _ => format!("{} {}", HumanCount(n), unit.name()),
     };
     match total {
         Some(total) => format!("{} of {}", amount(done), amount(total)),
@@ -137,7 +163,7 @@ mod tests {
 
     #[test]
     fn templates_are_understood() {
-        for unit in [Unit::Bytes, Unit::Objects] {
+        for unit in [Unit::Bytes, Unit::Objects, Unit::Tombstones, Unit::Lists] {
             for has_total in [false, true] {
                 style(unit, has_total);
             }

@@ -6,13 +6,16 @@ use cumulo_core::{
     object::{Acl, List, Object, Row as ObjectRow, TOMBSTONE, Timestamp},
     query::Query,
     resource::uri_of,
-    store::{Entry, Grant, Membership, Result, Transaction, Visit, VisitEntry},
+    store::{
+        Entry, Flaw, Grant, Membership, Recount, Result, Tombstones, Transaction, Visit, VisitEntry,
+    },
 };
 
 use super::Tx;
 use crate::{
     postgres::{
         command::{Command, Row},
+        inspect,
         json::compact,
         sql,
         statements::{self as statement, Lock, Wish},
@@ -282,6 +285,70 @@ impl Transaction for Tx<'_> {
         }
     }
 
+    fn tombstones(
+        &mut self,
+        list: &List,
+        keep: usize,
+        before: Option<Timestamp>,
+    ) -> Result<Option<Tombstones>> {
+        self.require_snapshot()?;
+        self.scan(list);
+        let mut found = None;
+        self.send(vec![statement::tombstones(list, keep, before)], &mut |_, mut row| {
+            let count = row.int()?.unsigned_abs();
+            found = row.optional_time()?.map(|latest| Tombstones { count, latest });
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    fn purge(&mut self, list: &List, latest: Timestamp, limit: usize) -> Result<u64> {
+        self.lock_list(list)?;
+        let state = self.list_state(list)?;
+        // The newest row of the list may be among them.
+        if let Some(timestamp) = state.timestamp().filter(|_| state.newest <= Some(latest)) {
+            self.store_timestamp(list, timestamp)?;
+        }
+        self.changed(statement::purge(list, latest, limit))
+    }
+
+    fn move_below(&mut self, from: &str, to: &str) -> Result<()> {
+        self.require_write()?;
+        let records = |parent: &str| Lock::List(List::new(parent, "record"));
+        let locks = [Lock::Remove(from.into()), Lock::Remove(to.into()), records(from)];
+        let missing = locks.into_iter().filter(|lock| !self.held.contains(lock)).collect();
+        self.take(missing);
+        let now = self.shared.clock.now();
+        let removal = statement::remove_below(to, now);
+        for command in removal.into_iter().chain(statement::move_below(from, to, now)) {
+            self.keep(command)?;
+        }
+        self.known.clear();
+        Ok(())
+    }
+
+    fn recount(&mut self, _: &List) -> Result<Option<Recount>> {
+        self.require_write().map(|()| None)
+    }
+
+    fn inspect(&mut self, found: &mut dyn FnMut(Flaw)) -> Result<()> {
+        self.require_snapshot()?;
+        self.send(inspect::questions(), &mut |_, mut row| {
+            found(Flaw { place: row.owned()?, problem: row.owned()? });
+            Ok(())
+        })
+    }
+
+    fn mend(&mut self, limit: usize) -> Result<u64> {
+        self.require_write()?;
+        self.known.clear();
+        let mut mended = 0;
+        for command in inspect::remedies(limit) {
+            mended += self.changed(command)?;
+        }
+        Ok(mended)
+    }
+
     fn savepoint(&mut self) -> Result<()> {
         self.push_mark();
         Ok(())
@@ -305,6 +372,17 @@ impl Tx<'_> {
         self.require_write()?;
         self.known.forget_groups();
         self.keep(command)
+    }
+
+    /// Makes a change at once, and returns the number that it tells.
+    fn changed(&mut self, command: Command) -> Result<u64> {
+        self.changes += 1;
+        let mut number = 0;
+        self.send(vec![command], &mut |_, mut row| {
+            number = row.int()?.unsigned_abs();
+            Ok(())
+        })?;
+        Ok(number)
     }
 
     /// Shows the rows of a list.
