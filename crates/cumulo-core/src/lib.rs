@@ -9,6 +9,7 @@
 //! - [`resource`], [`endpoint`]: what there is at which URL, and what it does
 //! - [`authentication`], [`authorization`]: who asks, and whether they may
 //! - [`object`], [`query`], [`store`]: what is stored, how it is asked for, and the port to it
+//! - [`openapi`]: what there is, in words
 //! - [`plugin`]: how features are added
 //! - [`settings`]: what can be chosen at start
 
@@ -23,6 +24,7 @@ pub mod endpoint;
 pub mod error;
 pub mod id;
 pub mod object;
+pub mod openapi;
 mod outlook;
 pub mod paging;
 pub mod params;

@@ -7,6 +7,7 @@ use crate::{
     authentication::Login,
     call::{Call, Prepared},
     error::Result,
+    openapi::Description,
     reply::Reply,
     resource::{Resource, Target},
     store::{self, Transaction},
@@ -64,6 +65,12 @@ pub trait Plugin: Send + Sync {
     /// Adds to what the root view tells a user of themselves.
     fn describe_user(&self, api: &Api, user: &str, description: &mut Map<String, Value>) {
         let _ = (api, user, description);
+    }
+
+    /// Adds the paths that it answers to the description of the service, and completes what that
+    /// says of its resources, which are described like all others.
+    fn describe(&self, api: &Api, description: &mut Description) {
+        let _ = (api, description);
     }
 
     /// The kinds of objects that it adds, at the root of all URLs.

@@ -7,6 +7,7 @@ use crate::{
     caching::Caching,
     call::Endpoint,
     error::{ApiError, Errno},
+    openapi::Form,
     reply::Reply,
     request::{PATH, Request},
 };
@@ -17,6 +18,9 @@ impl Api {
         let path = path.strip_prefix('/')?.strip_prefix(self.prefix.as_str())?;
         if let Some(index) = self.plugins.iter().position(|plugin| plugin.claims(path)) {
             return Some(Endpoint::Plugin(index));
+        }
+        if let Some(form) = Form::at(path) {
+            return Some(Endpoint::Openapi(form));
         }
         match path {
             "/" => Some(Endpoint::Hello),
@@ -131,7 +135,8 @@ fn possible_methods(endpoint: &Endpoint) -> &'static [Method] {
         | Endpoint::Heartbeat
         | Endpoint::LbHeartbeat
         | Endpoint::Version
-        | Endpoint::Contribute => &[Method::GET, Method::HEAD],
+        | Endpoint::Contribute
+        | Endpoint::Openapi(_) => &[Method::GET, Method::HEAD],
         Endpoint::Permissions => &[Method::HEAD, Method::GET],
         Endpoint::Batch => &[Method::POST],
         Endpoint::UserData(principal) if !principal.is_empty() => &[Method::DELETE],

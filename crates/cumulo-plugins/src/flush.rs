@@ -5,6 +5,10 @@ use cumulo_core::{
     call::Call,
     cors,
     error::{ApiError, Result},
+    openapi::{
+        Description,
+        model::{Answer, Content, Operation},
+    },
     plugin::Plugin,
     reply::Reply,
     store::Transaction,
@@ -14,6 +18,7 @@ use serde_json::{Value, json};
 
 pub(crate) struct Flush;
 
+const PATH: &str = "/__flush__";
 const METHODS: &str = "POST, OPTIONS";
 
 impl Plugin for Flush {
@@ -29,8 +34,16 @@ impl Plugin for Flush {
         Some(("flush_endpoint", value))
     }
 
+    fn describe(&self, _: &Api, description: &mut Description) {
+        let (id, summary) = ("create_flush", "Remove everything from the store and the cache");
+        let mut flush = Operation::new(Method::POST, PATH, id, "Flush", summary);
+        let empty = Content::json(json!({"type": "object"}));
+        flush.answers.push(Answer::new(202, "It is done.", Some(empty)));
+        description.operations.push(flush);
+    }
+
     fn claims(&self, path: &str) -> bool {
-        path == "/__flush__"
+        path == PATH
     }
 
     fn answer(&self, api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
