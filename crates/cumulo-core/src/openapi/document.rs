@@ -60,7 +60,7 @@ fn write_operation(description: &Description, operation: &Operation) -> Value {
         "summary": operation.summary,
     });
     if !operation.description.is_empty() {
-        written["description"] = operation.description.as_str().into();
+        written["description"] = operation.description.into();
     }
     if !operation.parameters.is_empty() {
         let keys = operation.parameters.iter();

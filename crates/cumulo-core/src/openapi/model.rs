@@ -32,8 +32,8 @@ pub struct Operation {
     pub tag: String,
     /// What it does, in a few words.
     pub summary: String,
-    /// What else there is to know, in Markdown without markup but `code`.
-    pub description: String,
+    /// What else there is to know; code is between backticks.
+    pub description: &'static str,
     /// The keys of its parameters.
     pub parameters: Vec<String>,
     /// The body of the request.
@@ -57,7 +57,7 @@ impl Operation {
             path: path.to_owned(),
             tag: tag.to_owned(),
             summary: summary.to_owned(),
-            description: String::new(),
+            description: "",
             parameters: Vec::new(),
             body: None,
             answers: Vec::new(),

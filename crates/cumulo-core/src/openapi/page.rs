@@ -98,7 +98,7 @@ impl Page<'_> {
             escape(&operation.summary)
         );
         if !operation.description.is_empty() {
-            put!(out, "<p>{}</p>\n", prose(&operation.description));
+            put!(out, "<p>{}</p>\n", prose(operation.description));
         }
         put!(out, "<pre>{}</pre>\n", escape(&self.curl(operation)));
         self.parameters(operation, out);
@@ -151,10 +151,10 @@ impl Page<'_> {
             format!("<a href=\"#error-{0}\" title=\"{1}\">{0}</a>", error.status, error.name)
         });
         let links: Vec<_> = links.collect();
-        if !links.is_empty() {
-            put!(out, "<dt>{}<dd>Errors.\n", links.join(" "));
-        }
         out.push_str("</dl>\n");
+        if !links.is_empty() {
+            put!(out, "<p>Errors: {}</p>\n", links.join(" "));
+        }
     }
 
     fn answer(&self, answer: &Answer, out: &mut String) {

@@ -19,6 +19,10 @@ use crate::{
     resource::{RESOURCES, Resource, Target},
 };
 
+/// The methods in the order in which people want to read of them.
+const METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
 const READ_ERRORS: &[u16] = &[400, 401, 403, 404, 406, 412, 503];
 const DELETE_ERRORS: &[u16] = &[400, 401, 403, 404, 406, 409, 412, 503];
 const WRITE_ERRORS: &[u16] = &[400, 401, 403, 404, 406, 409, 412, 413, 415, 503];
@@ -28,10 +32,10 @@ pub(super) fn add(api: &Api, description: &mut Description) {
     for resource in RESOURCES.iter().chain(&api.added).copied() {
         add_ids(api, resource, description);
         let kind = Described::new(api, resource);
-        for method in resource.plural_methods.iter().filter(|method| kind.has(method, false)) {
+        for method in METHODS.iter().filter(|method| kind.has(method, None)) {
             description.operations.extend(kind.on_list(method));
         }
-        for method in resource.object_methods.iter().filter(|method| kind.has(method, true)) {
+        for method in METHODS.iter().filter(|method| kind.has(method, Some(""))) {
             description.operations.extend(kind.on_object(method));
         }
     }
@@ -73,32 +77,31 @@ impl<'a> Described<'a> {
         Self { api, resource, ancestors, path }
     }
 
-    /// Whether the settings leave this method on.
-    fn has(&self, method: &Method, of_object: bool) -> bool {
+    /// Whether the settings leave on this method of lists, or of objects.
+    fn has(&self, method: &Method, id: Option<&str>) -> bool {
         let target = Target {
             resource: self.resource,
             list: List::new("", self.resource.name),
             ancestors: Vec::new(),
-            id: of_object.then(String::new),
+            id: id.map(str::to_owned),
             everywhere: false,
         };
         self.api.has_method(&Endpoint::Resource(target), method)
     }
 
-    fn operation(
-        &self,
-        method: &Method,
-        id: String,
-        summary: String,
-        of_object: bool,
-    ) -> Operation {
-        let path = if of_object { format!("{}/{{id}}", self.path) } else { self.path.clone() };
+    fn list_operation(&self, method: &Method, id: &str, summary: &str) -> Operation {
         let tag = capitalized(self.resource.plural);
-        let mut operation = Operation::new(method.clone(), &path, &id, &tag, &summary);
+        let mut operation = Operation::new(method.clone(), &self.path, id, &tag, summary);
         operation.parameters =
             self.ancestors.iter().map(|one| format!("{}_id", one.name)).collect();
-        operation.parameters.extend(of_object.then(|| format!("{}.id", self.resource.name)));
         operation.asks_who = true;
+        operation
+    }
+
+    fn object_operation(&self, method: &Method, id: &str, summary: &str) -> Operation {
+        let mut operation = self.list_operation(method, id, summary);
+        operation.path.push_str("/{id}");
+        operation.parameters.push(format!("{}.id", self.resource.name));
         operation
     }
 
@@ -106,7 +109,7 @@ impl<'a> Described<'a> {
         let (name, plural) = (self.resource.name, self.resource.plural);
         let make = |verb: &str, summary: &str| {
             let summary = format!("{summary} {plural}");
-            self.operation(method, format!("{verb}_{plural}"), summary, false)
+            self.list_operation(method, &format!("{verb}_{plural}"), &summary)
         };
         let shown = list_of(&name_of(self.resource, ""));
         let listed = Answer {
@@ -126,8 +129,7 @@ impl<'a> Described<'a> {
                 ..with(make("count", "Count"), &[LIST, &["_fields"], PRECONDITIONS])
             },
             Method::POST => Operation {
-                description: "One that has the `id` in `data` already is answered as it is."
-                    .to_owned(),
+                description: "One that has the `id` in `data` already is answered as it is.",
                 body: Some(self.body()),
                 answers: vec![
                     self.answer(200, "The object that exists."),
@@ -135,17 +137,16 @@ impl<'a> Described<'a> {
                 ],
                 errors: WRITE_ERRORS.into(),
                 ..with(
-                    self.operation(
+                    self.list_operation(
                         method,
-                        format!("create_{name}"),
-                        format!("Create a {name}"),
-                        false,
+                        &format!("create_{name}"),
+                        &format!("Create a {name}"),
                     ),
                     &[PRECONDITIONS],
                 )
             },
             Method::DELETE => Operation {
-                description: "With filters, only what matches.".to_owned(),
+                description: "With filters, only what matches.",
                 answers: vec![Answer {
                     headers: vec!["ETag", "Last-Modified", "Next-Page"],
                     ..Answer::new(
@@ -165,7 +166,7 @@ impl<'a> Described<'a> {
         let name = self.resource.name;
         let make = |verb: &str, summary: &str| {
             let summary = format!("{summary} a {name}");
-            self.operation(method, format!("{verb}_{name}"), summary, true)
+            self.object_operation(method, &format!("{verb}_{name}"), &summary)
         };
         let cached = |mut answer: Answer| {
             answer.headers.push("Cache-Control");
@@ -187,8 +188,7 @@ impl<'a> Described<'a> {
                 ..with(make("head", "Look for"), &[&["_fields"], PRECONDITIONS])
             },
             Method::PUT => Operation {
-                description: "Permissions that are not given are emptied, unless none are given."
-                    .to_owned(),
+                description: "Permissions that are not given are emptied, unless none are given.",
                 body: Some(self.body()),
                 answers: vec![
                     self.answer(200, "The object that was replaced."),
@@ -198,7 +198,7 @@ impl<'a> Described<'a> {
                 ..with(make("update", "Create or replace"), &[PRECONDITIONS])
             },
             Method::PATCH => Operation {
-                description: "The content type tells how the changes are merged.".to_owned(),
+                description: "The content type tells how the changes are merged.",
                 body: Some(self.changes()),
                 answers: vec![Answer {
                     content: Some(Content::json(self.changed())),
@@ -245,7 +245,7 @@ impl<'a> Described<'a> {
     /// One object with its permissions. Where only some fields are asked for, or nobody may know
     /// the permissions, these are left out.
     fn answer(&self, status: u16, text: &str) -> Answer {
-        let content = self.with_permissions(reference(&name_of(self.resource, "")));
+        let content = self.with_permissions(&reference(&name_of(self.resource, "")));
         Answer {
             headers: vec!["ETag", "Last-Modified"],
             ..Answer::new(status, text, Some(Content::json(content)))
@@ -253,10 +253,10 @@ impl<'a> Described<'a> {
     }
 
     fn changed(&self) -> Value {
-        self.with_permissions(json!({"type": "object", "additionalProperties": true}))
+        self.with_permissions(&json!({"type": "object", "additionalProperties": true}))
     }
 
-    fn with_permissions(&self, data: Value) -> Value {
+    fn with_permissions(&self, data: &Value) -> Value {
         let permissions = reference(&name_of(self.resource, "Permissions"));
         json!({
             "type": "object", "properties": {"data": data, "permissions": permissions},

@@ -45,19 +45,19 @@ fn add_resource(api: &Api, resource: &Resource, schemas: &mut Map<String, Value>
     add("Permissions", permissions_of(resource));
     let data = || reference(&name_of(resource, "Data"));
     let permissions = || reference(&name_of(resource, "Permissions"));
-    let mut body = object(json!({"data": data(), "permissions": permissions()}));
+    let mut body = object(&json!({"data": data(), "permissions": permissions()}));
     if !resource.secrets.is_empty() {
         body["required"] = json!(["data"]);
     }
     add("Body", body);
     let any = json!({"type": "object", "additionalProperties": true});
-    let mut patch = object(json!({"data": any, "permissions": permissions()}));
+    let mut patch = object(&json!({"data": any, "permissions": permissions()}));
     patch["minProperties"] = 1.into();
     add("Patch", patch);
 }
 
 /// An object with these properties and no others.
-fn object(properties: Value) -> Value {
+fn object(properties: &Value) -> Value {
     json!({"type": "object", "properties": properties, "additionalProperties": false})
 }
 
@@ -117,7 +117,7 @@ fn shown(resource: &Resource) -> Value {
 
 fn permissions_of(resource: &Resource) -> Value {
     let names = resource.permissions.iter();
-    object(names.map(|name| ((*name).to_owned(), reference("Principals"))).collect())
+    object(&names.map(|name| ((*name).to_owned(), reference("Principals"))).collect())
 }
 
 fn principals() -> Value {
@@ -163,7 +163,7 @@ fn permission() -> Value {
 
 fn json_patch() -> Value {
     let pointer = json!({"type": "string", "pattern": "^/"});
-    let mut operation = object(json!({
+    let mut operation = object(&json!({
         "op": {"type": "string", "enum": OPS}, "path": pointer, "from": pointer, "value": {},
     }));
     operation["required"] = json!(["op", "path"]);
@@ -174,7 +174,7 @@ fn json_patch() -> Value {
 }
 
 fn batch_item(required: &[&str]) -> Value {
-    let mut item = object(json!({
+    let mut item = object(&json!({
         "method": {"type": "string", "enum": METHODS, "description": "GET, if it is not there."},
         "path": {
             "type": "string", "pattern": "^/",
@@ -190,7 +190,7 @@ fn batch_item(required: &[&str]) -> Value {
 }
 
 fn batch_response() -> Value {
-    let mut response = object(json!({
+    let mut response = object(&json!({
         "status": {"type": "integer"},
         "path": {"type": "string"},
         "headers": {"type": "object", "additionalProperties": {"type": "string"}},
@@ -202,7 +202,7 @@ fn batch_response() -> Value {
 
 fn error() -> Value {
     let numbers: Vec<u16> = Errno::ALL.iter().map(|errno| *errno as u16).collect();
-    let mut error = object(json!({
+    let mut error = object(&json!({
         "code": {"type": "integer", "description": "The status."},
         "errno": {
             "type": "integer", "enum": numbers,
@@ -249,6 +249,8 @@ pub(super) fn example(resource: &Resource) -> Value {
 
 /// An example of the id of such an object.
 pub(super) fn example_id(api: &Api, resource: &Resource) -> String {
+    /// Where ids are UUIDs, no name is one.
+    const UUID: &str = "9b2c6a70-3f5e-4c5b-8a43-2f0f0b6f3d11";
     let name = match resource.name {
         "bucket" => "blog",
         "group" => "editors",
@@ -257,7 +259,5 @@ pub(super) fn example_id(api: &Api, resource: &Resource) -> String {
         "account" => "ann",
         other => other,
     };
-    // Where ids are UUIDs, no name is one.
-    const UUID: &str = "9b2c6a70-3f5e-4c5b-8a43-2f0f0b6f3d11";
     if api.accepts_id(resource, name) { name.to_owned() } else { UUID.to_owned() }
 }

@@ -92,7 +92,7 @@ impl Writer<'_> {
             "security": self.security(operation),
         });
         if !operation.description.is_empty() {
-            written["description"] = operation.description.as_str().into();
+            written["description"] = operation.description.into();
         }
         if let Some(body) = &operation.body {
             let types = body.contents.iter().map(|content| content.media_type);

@@ -81,11 +81,9 @@ fn batch(api: &Api) -> Operation {
     let text = "The responses, in the order of the requests.";
     let mut operation =
         Operation::new(Method::POST, "/batch", "batch", "Batch", "Send many requests in one");
-    operation.description =
-        "They are carried out together, in one transaction: each that fails is \
+    operation.description = "They are carried out together, in one transaction: each that fails is \
                              undone alone, and a failure of the server undoes all. What is in \
-                             `defaults` counts for each of them."
-            .to_owned();
+                             `defaults` counts for each of them.";
     operation.body = Some(Body {
         title: "BatchPayloadSchema",
         contents: vec![Content::json(body).with_example(example)],
@@ -132,8 +130,7 @@ fn add_user_data(description: &mut Description) {
     let summary = "Delete all that a user owns";
     let mut operation = Operation::new(Method::DELETE, path, id, "User data", summary);
     operation.description = "What only they may write is deleted, and their name is taken out of \
-                             all permissions and groups."
-        .to_owned();
+                             all permissions and groups.";
     operation.parameters = vec!["principal".to_owned()];
     let data = json!({
         "type": "object", "properties": {"principal": {"type": "string"}}, "required": ["principal"],
