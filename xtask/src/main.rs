@@ -15,6 +15,7 @@ mod example;
 mod fuzz;
 mod kinto;
 mod moving;
+mod openapi;
 mod packages;
 mod project;
 mod replica;
@@ -58,6 +59,8 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// Move everything between stores and from Kinto with the release build, killing it on the way
     Moving(moving::Arguments),
+    /// Compare the release build with the descriptions of its API
+    Openapi(openapi::Arguments),
     /// Run the release build and Kinto on one database
     Together(together::Arguments),
     /// Measure the release build beside the smallest program that does the same, and beside Kinto
@@ -91,6 +94,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Replica(arguments) => replica::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Moving(arguments) => moving::run(&arguments),
+        Task::Openapi(arguments) => openapi::run(&arguments),
         Task::Together(arguments) => together::run(&arguments),
         Task::Bench(arguments) => return bench::run(&arguments).map(|()| None),
     }

@@ -8,7 +8,9 @@ use crate::conformance::{self, Backend, Cache};
 use crate::project::{self, run, run_and_read};
 use crate::server::ServerArguments;
 use crate::steps::{Steps, Tally};
-use crate::{clients, copies, crash, disk, example, fuzz, moving, packages, replica, together};
+use crate::{
+    clients, copies, crash, disk, example, fuzz, moving, openapi, packages, replica, together,
+};
 
 /// Run every step, whatever comes of the others; those that need the program are left out when it
 /// does not build.
@@ -41,6 +43,7 @@ pub(crate) fn run_everything() -> Tally {
         steps.run("moving", || moving::run(&moving::Arguments::default()));
         steps.run("replica", || replica::run(&replica::Arguments::default()));
         steps.run("fuzz", || fuzz::run(&fuzz::Arguments::default()));
+        steps.run("openapi", || openapi::run(&openapi::Arguments::default()));
         steps.run("together", || together::run(&together::Arguments::default()));
     }
     steps.finish()

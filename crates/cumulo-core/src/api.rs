@@ -15,7 +15,7 @@ use crate::{
     error::{ApiError, Errno, Result},
     event::Action,
     host::Host,
-    paging,
+    openapi, paging,
     params::json,
     plugin::{Claim, Plugin, Slow},
     reply::{Reply, ascii},
@@ -44,6 +44,8 @@ pub struct Api {
     pub version: Option<Vec<u8>>,
     /// First segment of every path, such as `v1`.
     pub(crate) prefix: String,
+    /// What the service can do, in words.
+    pub(crate) forms: openapi::Forms,
     /// The kinds of objects that plugins add.
     pub(crate) added: Vec<&'static Resource>,
     /// The actions that a plugin wants to be told of.
@@ -86,6 +88,7 @@ impl Api {
             added,
             told,
             schemas: Schemas::default(),
+            forms: openapi::Forms::default(),
             version: None,
             prefix: format!("v{major}"),
             settings,
@@ -100,7 +103,7 @@ impl Api {
     }
 
     /// How ids of this kind are made, and checked unless the kind has a rule of its own.
-    fn ids(&self, resource: &Resource) -> IdGenerator {
+    pub(crate) fn ids(&self, resource: &Resource) -> IdGenerator {
         let own = self.settings.id_generators.get(resource.name).copied();
         own.unwrap_or(self.settings.id_generator)
     }
@@ -297,6 +300,7 @@ impl Api {
             Endpoint::LbHeartbeat => Ok(Reply::json(StatusCode::OK, &json!({}))),
             Endpoint::Version => Ok(endpoint::version::get(self)),
             Endpoint::Contribute => Ok(endpoint::contribute::get()),
+            Endpoint::Openapi(form) => Ok(endpoint::openapi::get(self, call, *form)),
             Endpoint::Batch => endpoint::batch::post(self, call, tx),
             Endpoint::Permissions => endpoint::permissions::get(self, call, tx),
             Endpoint::UserData(principal) => endpoint::user_data::delete(self, call, principal, tx),

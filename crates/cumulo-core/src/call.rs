@@ -9,6 +9,7 @@ use crate::{
     authentication::{Login, Sender},
     cors::Exposed,
     error::{Invalid, Result},
+    openapi::Form,
     plugin::Claim,
     reply::Reply,
     request::Request,
@@ -29,6 +30,8 @@ pub enum Endpoint {
     Version,
     /// Who makes it.
     Contribute,
+    /// What it can do.
+    Openapi(Form),
     /// Many requests in one.
     Batch,
     /// What the user may do.

@@ -15,6 +15,14 @@ impl IdGenerator {
         }
     }
 
+    /// The same rule as a regular expression.
+    pub fn pattern(self) -> &'static str {
+        match self {
+            Self::Name | Self::RelaxedUuid => "^[a-zA-Z0-9][a-zA-Z0-9_-]*$",
+            Self::Uuid4 => "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        }
+    }
+
     /// A new id. Those of records are time-ordered, so that rows that are made one after the other
     /// are stored side by side.
     pub fn generate(self) -> String {
@@ -71,6 +79,18 @@ mod tests {
         }
         for id in ["", "-a", "_a", "a b", "a\n", "é", "a/b", "*", "a%"] {
             assert!(!IdGenerator::Name.accepts(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn patterns_are_the_rules() {
+        let uuid = "0198f3b2-0000-7000-8000-0123456789ab";
+        for rule in [IdGenerator::Name, IdGenerator::Uuid4] {
+            let schema = serde_json::json!({"type": "string", "pattern": rule.pattern()});
+            for id in ["a", "a_b-C", "", "-a", "a b", "é", "a/b", uuid, &uuid.to_uppercase()] {
+                let matches = jsonschema::is_valid(&schema, &id.into());
+                assert_eq!(matches, rule.accepts(id), "{rule:?} {id}");
+            }
         }
     }
 }

@@ -12,6 +12,7 @@
 //! - [`cascade`]: what a change does to other objects
 //! - [`event`]: what a request did, for whoever wants to be told
 //! - [`plugin`], [`host`]: how features are added, and what they can use
+//! - [`openapi`]: what there is, in words
 //! - [`settings`]: what can be chosen at start
 
 pub mod api;
@@ -28,6 +29,7 @@ pub mod event;
 pub mod host;
 pub mod id;
 pub mod object;
+pub mod openapi;
 mod outlook;
 pub mod paging;
 pub mod params;

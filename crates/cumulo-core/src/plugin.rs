@@ -22,6 +22,7 @@ use crate::{
     error::Result,
     event::{Action, Event},
     host::Host,
+    openapi::Description,
     reply::Reply,
     resource::{Resource, Target},
     store::{BoxFuture, Outlook, Transaction},
@@ -94,6 +95,12 @@ pub trait Plugin: Send + Sync {
     /// Adds to what the root view tells a user of themselves.
     fn describe_user(&self, api: &Api, user: &str, description: &mut Map<String, Value>) {
         let _ = (api, user, description);
+    }
+
+    /// Adds the paths that it answers to the description of the service, and completes what that
+    /// says of its resources, which are described like all others.
+    fn describe(&self, api: &Api, description: &mut Description) {
+        let _ = (api, description);
     }
 
     /// The kinds of objects that it adds, at the root of all URLs.

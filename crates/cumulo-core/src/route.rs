@@ -7,6 +7,7 @@ use crate::{
     caching::Caching,
     call::Endpoint,
     error::{ApiError, Errno},
+    openapi::Form,
     plugin::Claim,
     reply::Reply,
     request::{PATH, Request},
@@ -20,6 +21,9 @@ impl Api {
             if let Some(claim) = plugin.claims(path) {
                 return Some(Endpoint::Plugin(index, claim));
             }
+        }
+        if let Some(form) = Form::at(path) {
+            return Some(Endpoint::Openapi(form));
         }
         match path {
             "/" => Some(Endpoint::Hello),
@@ -134,7 +138,8 @@ fn possible_methods(endpoint: &Endpoint) -> &'static [Method] {
         | Endpoint::Heartbeat
         | Endpoint::LbHeartbeat
         | Endpoint::Version
-        | Endpoint::Contribute => &[Method::GET, Method::HEAD],
+        | Endpoint::Contribute
+        | Endpoint::Openapi(_) => &[Method::GET, Method::HEAD],
         Endpoint::Permissions => &[Method::HEAD, Method::GET],
         Endpoint::Batch => &[Method::POST],
         Endpoint::UserData(principal) if !principal.is_empty() => &[Method::DELETE],

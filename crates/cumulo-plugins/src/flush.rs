@@ -4,6 +4,10 @@ use cumulo_core::{
     api::Api,
     call::Call,
     error::Result,
+    openapi::{
+        Description,
+        model::{Answer, Content, Operation},
+    },
     plugin::{Claim, Plugin},
     reply::Reply,
     store::Transaction,
@@ -12,6 +16,8 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 pub(crate) struct Flush;
+
+const PATH: &str = "/__flush__";
 
 impl Plugin for Flush {
     fn name(&self) -> &'static str {
@@ -27,7 +33,15 @@ impl Plugin for Flush {
     }
 
     fn claims(&self, path: &str) -> Option<Claim> {
-        (path == "/__flush__").then_some(Claim::Methods(&[Method::POST]))
+        (path == PATH).then_some(Claim::Methods(&[Method::POST]))
+    }
+
+    fn describe(&self, _: &Api, description: &mut Description) {
+        let (id, summary) = ("create_flush", "Remove everything from the store and the cache");
+        let mut flush = Operation::new(Method::POST, PATH, id, "Flush", summary);
+        let empty = Content::json(json!({"type": "object"}));
+        flush.answers.push(Answer::new(202, "It is done.", Some(empty)));
+        description.operations.push(flush);
     }
 
     fn answer(&self, _: &Api, _: &Call, tx: &mut dyn Transaction) -> Result<Reply> {

@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use cumulo_core::{
     api::Api,
     clock::{Clock, SystemClock},
+    reply::Reply,
     request::Request,
     settings::Settings,
     store::Store,
@@ -100,9 +101,7 @@ impl App {
     }
 
     fn answer(&self, request: Request) -> Response {
-        let reply = self.runtime.block_on(self.service.answer(request));
-        let json = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
-        Response { status: reply.status.as_u16(), headers: reply.headers, json }
+        self.runtime.block_on(self.service.answer(request)).into()
     }
 }
 
@@ -135,11 +134,7 @@ impl Client<'_> {
         let request = Request::new(method.clone(), &path, query, self.headers.clone(), body);
         match request {
             Ok(request) => self.app.answer(request),
-            Err(error) => {
-                let reply = error.into_reply();
-                let json = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
-                Response { status: reply.status.as_u16(), headers: reply.headers, json }
-            }
+            Err(error) => error.into_reply().into(),
         }
     }
 
@@ -205,8 +200,21 @@ pub struct Response {
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body; null if there is none.
+    /// The body; null if there is none, or if it is not JSON.
     pub json: Value,
+    /// The body as text.
+    pub text: String,
+}
+
+impl From<Reply> for Response {
+    fn from(reply: Reply) -> Self {
+        Self {
+            status: reply.status.as_u16(),
+            headers: reply.headers,
+            json: serde_json::from_slice(&reply.body).unwrap_or(Value::Null),
+            text: String::from_utf8_lossy(&reply.body).into_owned(),
+        }
+    }
 }
 
 impl Response {

@@ -162,9 +162,11 @@ fn require_known_permissions(cx: &Context<'_>, acl: &Acl) -> Result<()> {
     }
 }
 
+/// The operations of JSON Patch.
+pub(crate) const OPS: [&str; 6] = ["test", "add", "remove", "replace", "move", "copy"];
+
 /// What is wrong with the form of JSON Patch operations.
 fn operation_problems(operations: &[Value]) -> Vec<Invalid> {
-    const OPS: [&str; 6] = ["test", "add", "remove", "replace", "move", "copy"];
     const FIELDS: [&str; 4] = ["op", "path", "from", "value"];
     let mut problems = Vec::new();
     for (index, operation) in operations.iter().enumerate() {

@@ -33,7 +33,8 @@ use super::{
     resource::check_list,
 };
 
-const FIELDS: &[&str] =
+/// The fields of an entry.
+pub(crate) const FIELDS: &[&str] =
     &["uri", "resource_name", "bucket_id", "collection_id", "group_id", "record_id", "permissions"];
 
 /// The list whose timestamp is served.

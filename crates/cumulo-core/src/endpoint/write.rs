@@ -24,7 +24,7 @@ use super::{
 };
 
 /// The moments that a client may claim an object was modified at: the years 1 to 9999.
-pub(super) const TIMESTAMPS: std::ops::RangeInclusive<i64> =
+pub(crate) const TIMESTAMPS: std::ops::RangeInclusive<i64> =
     -62_135_596_800_000..=253_402_300_799_999;
 
 impl Context<'_> {

@@ -9,7 +9,8 @@ use crate::{
     request::percent_decode,
 };
 
-const METHODS: [&str; 7] = ["GET", "HEAD", "DELETE", "TRACE", "POST", "PUT", "PATCH"];
+/// The methods of its requests.
+pub(crate) const METHODS: [&str; 7] = ["GET", "HEAD", "DELETE", "TRACE", "POST", "PUT", "PATCH"];
 
 /// One request of a batch, as the body has it.
 pub(crate) struct Item {

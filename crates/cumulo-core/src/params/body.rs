@@ -122,6 +122,31 @@ fn parse_holders(
     holders
 }
 
+/// What a field that a resource defines holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A JSON schema.
+    Schema,
+    /// An integer, or nothing.
+    Integer,
+    /// The ids of users; there is always a list.
+    Members,
+}
+
+/// The fields that `resource` defines, without its secrets; data may hold others, too.
+pub fn fields(resource: &Resource) -> &'static [(&'static str, Kind)] {
+    match resource.name {
+        "bucket" => &[
+            ("collection:schema", Kind::Schema),
+            ("group:schema", Kind::Schema),
+            ("record:schema", Kind::Schema),
+        ],
+        "collection" => &[("schema", Kind::Schema), ("cache_expires", Kind::Integer)],
+        "group" => &[("members", Kind::Members)],
+        _ => &[],
+    }
+}
+
 /// Checks, and brings into shape, the fields of `data` that `resource` defines. `prefix` goes
 /// before their names in problems.
 pub fn check_fields(resource: &Resource, data: &mut Data, prefix: &str) -> Vec<Invalid> {
@@ -137,35 +162,28 @@ pub fn check_fields(resource: &Resource, data: &mut Data, prefix: &str) -> Vec<I
             Some(other) => problem(secret, not_a_string(other, secret)),
         }
     }
-    match resource.name {
-        "bucket" => {
-            for name in ["collection:schema", "group:schema", "record:schema"] {
-                if let Some(schema) = data.get(name) {
-                    schema_problem(schema).into_iter().for_each(|text| problem(name, text));
-                }
+    for (name, kind) in fields(resource) {
+        match kind {
+            Kind::Schema => {
+                let text = data.get(*name).and_then(schema_problem);
+                text.into_iter().for_each(|text| problem(name, text));
             }
-        }
-        "collection" => {
-            if let Some(schema) = data.get("schema") {
-                schema_problem(schema).into_iter().for_each(|text| problem("schema", text));
-            }
-            match data.get("cache_expires").map(as_integer) {
+            Kind::Integer => match data.get(*name).map(as_integer) {
                 None => {}
-                Some(Ok(Some(seconds))) => {
-                    data.insert("cache_expires".into(), seconds.into());
+                Some(Ok(Some(number))) => {
+                    data.insert((*name).into(), number.into());
                 }
                 Some(Ok(None)) => {
-                    data.shift_remove("cache_expires");
+                    data.shift_remove(*name);
                 }
-                Some(Err(text)) => problem("cache_expires", text),
+                Some(Err(text)) => problem(name, text),
+            },
+            Kind::Members => {
+                for (member, text) in check_members(name, data) {
+                    problem(&member, text);
+                }
             }
         }
-        "group" => {
-            for (name, text) in check_members(data) {
-                problem(&name, text);
-            }
-        }
-        _ => {}
     }
     problems
 }
@@ -174,13 +192,13 @@ fn schema_problem(schema: &Value) -> Option<String> {
     if schema.is_object() { schema::check(schema).err() } else { Some(not_a_mapping(schema)) }
 }
 
-fn check_members(data: &mut Data) -> Vec<(String, String)> {
-    let members = data.entry("members").or_insert_with(|| Value::Array(Vec::new()));
+fn check_members(name: &str, data: &mut Data) -> Vec<(String, String)> {
+    let members = data.entry(name).or_insert_with(|| Value::Array(Vec::new()));
     if members.is_null() {
         *members = Value::Array(Vec::new());
     }
     let Value::Array(members) = members else {
-        return vec![("members".to_owned(), format!("{} is not iterable", quoted(members)))];
+        return vec![(name.to_owned(), format!("{} is not iterable", quoted(members)))];
     };
     let check = |member: &Value| match member.as_str() {
         None => Some(not_a_string(member, "")),
@@ -192,7 +210,7 @@ fn check_members(data: &mut Data) -> Vec<(String, String)> {
     };
     let problems = members.iter().enumerate();
     problems
-        .filter_map(|(index, member)| Some((format!("members.{index}"), check(member)?)))
+        .filter_map(|(index, member)| Some((format!("{name}.{index}"), check(member)?)))
         .collect()
 }
 

@@ -124,9 +124,9 @@ pub enum ContentType {
     JsonPatch,
 }
 
-const JSON: &str = "application/json";
-const MERGE_PATCH: &str = "application/merge-patch+json";
-const JSON_PATCH: &str = "application/json-patch+json";
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
+pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
 
 impl ContentType {
     /// Reads `Content-Type`; a missing one counts as JSON.

@@ -48,7 +48,8 @@ impl Known {
     }
 }
 
-const OPERATORS: [&str; 12] = [
+/// What may stand before the name of a field to filter by.
+pub const OPERATORS: [&str; 12] = [
     "contains_any_",
     "contains_",
     "exclude_",

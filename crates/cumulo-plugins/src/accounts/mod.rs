@@ -20,6 +20,7 @@ use cumulo_core::{
     error::{ApiError, Errno, Invalid, Location, Result},
     host::Host,
     object::List,
+    openapi::Description,
     plugin::{Place, Plugin, Slow},
     render,
     resource::{OBJECT_METHODS, PLURAL_METHODS, Resource, Target, right},
@@ -100,6 +101,11 @@ impl Plugin for Accounts {
             "validation_enabled": false,
         });
         Some(("accounts", value))
+    }
+
+    fn describe(&self, _: &Api, description: &mut Description) {
+        let id = json!({"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9+.@_-]*$"});
+        description.schemas.insert("AccountId".to_owned(), id);
     }
 
     fn resources(&self) -> &'static [&'static Resource] {
