@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
 
 const DATA_HELP: &str = "Folder for the data [default: $CUMULO_DATA or ./data]";
 
@@ -93,6 +94,10 @@ pub(crate) struct Start {
     pub(crate) port: Option<u16>,
     #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
     pub(crate) data: Option<PathBuf>,
+    /// Password of the account 'admin', which is created with it, or gets it; others on this
+    /// machine may see the option: better use the environment
+    #[arg(long, value_name = "PASSWORD", env = "CUMULO_ADMIN_PASSWORD", hide_env_values = true)]
+    pub(crate) admin_password: Option<SecretString>,
     /// Accepted for scripts that start Kinto; does nothing
     #[arg(long, hide = true)]
     pub(crate) reload: bool,

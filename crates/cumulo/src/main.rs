@@ -2,9 +2,11 @@
 //!
 //! - [`args`]: the command line; [`ini`]: the settings file
 //! - [`config`]: what comes of both, of the environment and of no configuration at all
+//! - [`administrator`]: the first account
 //! - [`start`], [`init`], [`migrate`], [`flush_cache`], [`create_user`], [`moving`]: the commands; [`wiring`]: the only place that names concrete
 //!   stores and plugins
 
+mod administrator;
 mod args;
 mod config;
 mod create_user;

@@ -151,19 +151,58 @@ pub(crate) fn password_problem(password: &str) -> Option<&'static str> {
     accounts::password::problem(password)
 }
 
-/// Creates an account, or gives it another password.
+/// Creates an account, or gives it another password, in a storage that nobody has opened.
 pub(crate) fn put_account(config: &Config, name: &str, password: &str) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let store = open(config, &clock)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(set_password(&*store, name, password));
+    store.close();
+    done
+}
+
+/// Creates an account, or gives it another password.
+pub(crate) async fn set_password(
+    store: &dyn Store,
+    name: &str,
+    password: &str,
+) -> anyhow::Result<()> {
     let (name, hash) = (name.to_owned(), accounts::password::hash(password));
     let put = store.transact(Access::Write, move |tx| {
         accounts::put(&name, &hash, tx)?;
         Ok((Outcome::Commit, ()))
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = runtime.block_on(put).context("can't store the account");
-    store.close();
-    done
+    put.await.context("can't store the account")
+}
+
+/// Creates an account unless there is one. Whether it did.
+pub(crate) async fn create_account(
+    store: &dyn Store,
+    name: &str,
+    password: &str,
+) -> anyhow::Result<bool> {
+    let (name, hash) = (name.to_owned(), accounts::password::hash(password));
+    let create = store.transact(Access::Write, move |tx| {
+        let is_new = accounts::stored_hash(&name, tx)?.is_none();
+        if is_new {
+            accounts::put(&name, &hash, tx)?;
+        }
+        Ok((Outcome::Commit, is_new))
+    });
+    create.await.context("can't store the account")
+}
+
+/// The hash of an account's password; none if there is no such account.
+pub(crate) async fn account_hash(store: &dyn Store, name: &str) -> anyhow::Result<Option<String>> {
+    let name = name.to_owned();
+    let read = store
+        .transact(Access::Read, move |tx| Ok((Outcome::Commit, accounts::stored_hash(&name, tx)?)));
+    read.await.context("can't read the accounts")
+}
+
+/// Whether a password is the one that a hash was made of.
+pub(crate) fn is_password_of(hash: &str, password: &str) -> bool {
+    accounts::password::verify(password, hash)
 }
 
 /// Brings the file of the SQLite storage to the schema of this version.

@@ -204,7 +204,7 @@ impl Plugin for Accounts {
 }
 
 /// The hash of an account's password; none if there is no such account.
-fn stored_hash(name: &str, tx: &mut dyn Transaction) -> store::Result<Option<String>> {
+pub fn stored_hash(name: &str, tx: &mut dyn Transaction) -> store::Result<Option<String>> {
     let Some(entry) = tx.get(&list_of(name), name)? else { return Ok(None) };
     match render::parse(&entry.object.data).remove(PASSWORD) {
         Some(Value::String(hash)) => Ok(Some(hash)),
