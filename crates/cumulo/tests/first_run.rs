@@ -86,9 +86,12 @@ impl Drop for Service {
 fn contents(folder: &Path) -> String {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries
-        .map(|path| match path.is_dir() {
-            true => contents(&path),
-            false => String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned(),
+        .map(|path| {
+            if path.is_dir() {
+                contents(&path)
+            } else {
+                String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()
+            }
         })
         .collect()
 }
