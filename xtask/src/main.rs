@@ -16,6 +16,7 @@ mod fuzz;
 mod kinto;
 mod moving;
 mod packages;
+mod paste;
 mod project;
 mod replica;
 mod server;
@@ -44,7 +45,8 @@ enum Task {
     Conformance(conformance::Arguments),
     /// Run kinto-http.py and kinto.js against the release build
     Clients(server::ServerArguments),
-    /// Load real data into the release build, and check its answers
+    /// Run the commands of README and guide, load real data into the release build, and check its
+    /// answers
     Example(server::ServerArguments),
     /// Kill the release build while clients write, and check what it has kept
     Crash(crash::Arguments),
