@@ -21,6 +21,7 @@ mod project;
 mod replica;
 mod server;
 mod steps;
+mod supply_chain;
 mod test;
 mod together;
 
@@ -62,6 +63,8 @@ enum Task {
     Moving(moving::Arguments),
     /// Run the release build and Kinto on one database
     Together(together::Arguments),
+    /// Check other people's crates: licenses, sources, known vulnerabilities
+    SupplyChain,
     /// Measure the release build beside the smallest program that does the same, and beside Kinto
     Bench(bench::Arguments),
 }
@@ -94,6 +97,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Moving(arguments) => moving::run(&arguments),
         Task::Together(arguments) => together::run(&arguments),
+        Task::SupplyChain => supply_chain::run(),
         Task::Bench(arguments) => return bench::run(&arguments).map(|()| None),
     }
     .map(Some)
