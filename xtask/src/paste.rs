@@ -62,10 +62,10 @@ fn commands(page: &str) -> String {
         let block: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
         // What goes on in the next line is one command.
         for command in block.join("\n").replace("\\\n", "\\\u{0}").lines() {
-            commands += &match command.rsplit_once("# answers ") {
-                Some((command, status)) => format!("answers {status} {command}"),
-                None => command.to_owned(),
-            };
+            match command.rsplit_once("# answers ") {
+                Some((command, status)) => commands.extend(["answers ", status, " ", command]),
+                None => commands += command,
+            }
             commands.push('\n');
         }
     }

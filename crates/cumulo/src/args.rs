@@ -59,6 +59,8 @@ pub(crate) enum Command {
     /// Read into the storage what `export` has written, or what a Kinto server holds
     #[command(after_help = IMPORT_EXAMPLE)]
     Import(Import),
+    /// Ask a running service whether it is well; status 1 if it is not
+    Health(Health),
     /// Print the version
     Version(Common),
     /// Print the reference of all settings, in Markdown
@@ -149,6 +151,16 @@ pub(crate) struct CreateUser {
     /// Password of the user; others on this machine may see it: better let it be asked for
     #[arg(short, long)]
     pub(crate) password: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Health {
+    /// Where the service is, with its version
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8888/v1")]
+    pub(crate) url: String,
+    /// Print nothing
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, clap::Args)]

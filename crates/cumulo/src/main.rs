@@ -3,7 +3,7 @@
 //! - [`args`]: the command line; [`ini`]: the settings file
 //! - [`config`]: what comes of both, of the environment and of no configuration at all
 //! - [`administrator`]: the first account
-//! - [`start`], [`init`], [`migrate`], [`flush_cache`], [`create_user`], [`moving`]: the commands; [`wiring`]: the only place that names concrete
+//! - [`start`], [`init`], [`migrate`], [`flush_cache`], [`create_user`], [`moving`], [`health`]: the commands; [`wiring`]: the only place that names concrete
 //!   stores and plugins
 
 mod administrator;
@@ -11,6 +11,7 @@ mod args;
 mod config;
 mod create_user;
 mod flush_cache;
+mod health;
 mod ini;
 mod init;
 mod logging;
@@ -58,6 +59,7 @@ fn run(command: Command, env: &Env) -> anyhow::Result<()> {
         Command::CreateUser(args) => create_user::run(&args, env),
         Command::Export(args) => moving::export(&args, env),
         Command::Import(args) => moving::import(&args, env),
+        Command::Health(args) => health::run(&args),
         Command::Version(_) => say(env!("CARGO_PKG_VERSION")),
         Command::Settings => say(cumulo_core::settings::reference().trim_end()),
     }
