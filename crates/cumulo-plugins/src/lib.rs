@@ -4,6 +4,8 @@ pub mod accounts;
 mod default_bucket;
 mod flush;
 
+use std::sync::Arc;
+
 use cumulo_core::{plugin::Plugin, settings::Settings};
 
 /// Makes a plugin.
@@ -17,9 +19,9 @@ pub const BUILT_IN: &[(&str, Constructor)] = &[
 ];
 
 /// The plugins that the settings switch on, in their order.
-pub fn enabled(settings: &Settings) -> Vec<Box<dyn Plugin>> {
+pub fn enabled(settings: &Settings) -> Vec<Arc<dyn Plugin>> {
     let constructor = |wanted: &String| BUILT_IN.iter().find(|(name, _)| name == wanted);
-    settings.includes.iter().filter_map(constructor).map(|(_, make)| make()).collect()
+    settings.includes.iter().filter_map(constructor).map(|(_, make)| make().into()).collect()
 }
 
 #[cfg(test)]

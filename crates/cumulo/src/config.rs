@@ -43,7 +43,7 @@ const FROM_BEFORE: &[(&str, &str)] = &[
 ];
 
 /// The variables of the environment.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Env(Vec<(String, String)>);
 
 impl Env {
@@ -122,6 +122,13 @@ impl Config {
     /// Whether what is stored outlives the process.
     pub(crate) fn is_durable(&self) -> bool {
         self.settings.storage_backend != Engine::Memory
+    }
+
+    /// Logs what the user should know about the settings.
+    pub(crate) fn log_warnings(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
     }
 
     /// Whether users are accounts.

@@ -2,7 +2,7 @@
 //!
 //! - [`args`]: the command line; [`ini`]: the settings file
 //! - [`config`]: what comes of both, of the environment and of no configuration at all
-//! - [`administrator`]: the first account
+//! - [`administrator`]: the first account; [`reload`]: other settings while it serves
 //! - [`start`], [`init`], [`migrate`], [`flush_cache`], [`create_user`], [`moving`], [`health`]: the commands; [`wiring`]: the only place that names concrete
 //!   stores and plugins
 
@@ -17,6 +17,8 @@ mod init;
 mod logging;
 mod migrate;
 mod moving;
+#[cfg(unix)]
+mod reload;
 mod secrets;
 mod start;
 mod wiring;

@@ -8,8 +8,10 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use cumulo_core::settings::PolicyKind;
 use secrecy::ExposeSecret as _;
-use tokio::signal;
+use tokio::{signal, sync::watch};
 
+#[cfg(unix)]
+use crate::reload::Reload;
 use crate::{
     administrator::{self, Administrator},
     args,
@@ -20,20 +22,28 @@ use crate::{
 /// Runs the command.
 pub(crate) fn run(args: &args::Start, env: &Env) -> anyhow::Result<()> {
     let config = Config::load(args, env)?;
-    logging::start(&config.settings, &args.common)?;
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
+    let logs = logging::start(&config.settings, &args.common)?;
+    config.log_warnings();
     let listener = listen(&config.host, config.port)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let service = wiring::service(&config)?;
         let administrator = administrator::prepare(&*service.store, &config, args).await?;
-        // Before anybody is told that we listen: from here on a signal stops us in good order.
+        // Before anybody is told that we listen: from here on signals do what they should.
         let stop = stop_signal()?;
+        #[cfg(unix)]
+        let hangups = signal::unix::signal(signal::unix::SignalKind::hangup())?;
+        let (current, service) = watch::channel(service);
         if !args.common.quiet {
             say(&announcement(&config, &administrator, listener.local_addr()?))?;
         }
+        #[cfg(unix)]
+        tokio::spawn(
+            Reload { current, config, args: args.clone(), env: env.clone(), logs }
+                .on_hangup(hangups),
+        );
+        #[cfg(not(unix))]
+        let _ = (current, logs);
         wiring::serve(service, listener, stop).await
     })
 }

@@ -16,6 +16,7 @@ use cumulo_store::{
     Durability, Memory, Migration, Options, Postgres, PostgresMigration, PostgresOptions, Sqlite,
 };
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::watch;
 
 use crate::config::{Config, Storage};
 
@@ -25,24 +26,34 @@ pub(crate) fn service(config: &Config) -> anyhow::Result<Arc<Service>> {
     let store = open(config, &clock)?;
     let cache = cache(config)?;
     let plugins = cumulo_plugins::enabled(&config.settings);
-    let settings = Arc::new(config.settings.clone());
-    let mut api = Api::new(Arc::clone(&settings), plugins, Arc::clone(&clock));
-    api.version = std::fs::read(&settings.version_json_path).ok();
-    let service = Service::new(Arc::new(api), store, cache);
+    let api = Api::new(Arc::new(config.settings.clone()), plugins, Arc::clone(&clock));
+    let service = Service::new(with_version(api), store, cache);
     Ok(Arc::new(match replica(config, clock)? {
         Some((replica, max_lag)) => service.with_replica(replica, max_lag),
         None => service,
     }))
 }
 
+/// The same storage, cache and plugins with other settings.
+pub(crate) fn with_settings(service: &Service, settings: Settings) -> Arc<Service> {
+    let api = service.api.with_settings(Arc::new(settings));
+    Arc::new(service.with_api(with_version(api)))
+}
+
+fn with_version(mut api: Api) -> Arc<Api> {
+    api.version = std::fs::read(&api.settings.version_json_path).ok();
+    Arc::new(api)
+}
+
 /// Serves requests until `shutdown` is done and those under way are answered; then closes the
-/// storage.
+/// storage. The service may be replaced on the way by one [`with_settings`].
 pub(crate) async fn serve(
-    service: Arc<Service>,
+    current: watch::Receiver<Arc<Service>>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let serving = cumulo_http::serve(listener, Arc::clone(&service), shutdown);
+    let service = Arc::clone(&current.borrow());
+    let serving = cumulo_http::serve(listener, current, shutdown);
     serving.await.context("the service ended")?;
     tokio::task::spawn_blocking(move || service.close()).await.context("closing the storage")
 }
