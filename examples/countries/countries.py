@@ -3,7 +3,7 @@
 
     npm install
     pip install -r requirements.txt
-    python countries.py http://127.0.0.1:8888/v1
+    python countries.py http://127.0.0.1:8888/v1 --auth admin:PASSWORD
 """
 
 import argparse
@@ -16,10 +16,10 @@ import kinto_http
 DATA = Path(__file__).parent / "node_modules/world-countries/countries.json"
 
 
-def connect(server_url):
+def connect(server_url, auth):
     return kinto_http.Client(
         server_url=server_url,
-        auth=("geographer", "s3cr3t"),
+        auth=auth,
         bucket="atlas",
         collection="countries",
     )
@@ -70,10 +70,11 @@ def members_by_region(client, page_size=20):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("server", help="address of the server, such as http://127.0.0.1:8888/v1")
+    parser.add_argument("--auth", required=True, metavar="NAME:PASSWORD", help="who loads the data")
     parser.add_argument("--data", default=DATA, help="countries.json of the package world-countries")
     arguments = parser.parse_args()
 
-    client = connect(arguments.server)
+    client = connect(arguments.server, tuple(arguments.auth.split(":", 1)))
     print(f"{load(client, arguments.data)} countries loaded")
     print("\nThe largest countries without a coast (km²):")
     for country, area in largest_landlocked(client):

@@ -9,12 +9,13 @@ import kinto_http
 import pytest
 
 SERVER_URL = os.environ["SERVER_URL"]
+AUTH = ("geographer", "s3cr3t")
 DATA = os.environ.get("COUNTRIES", countries.DATA)
 
 
 @pytest.fixture(scope="module")
 def client():
-    client = countries.connect(SERVER_URL)
+    client = countries.connect(SERVER_URL, AUTH)
     assert countries.load(client, DATA) == 250
     return client
 
@@ -45,7 +46,7 @@ def test_loading_again_replaces_everything(client):
     before = int(client.get_records_timestamp())
     assert countries.load(client, DATA) == 250
     assert len(client.get_records(pages=float("inf"))) == 250
-    assert int(countries.connect(SERVER_URL).get_records_timestamp()) > before
+    assert int(countries.connect(SERVER_URL, AUTH).get_records_timestamp()) > before
 
 
 def test_anybody_may_read(client):
@@ -54,7 +55,8 @@ def test_anybody_may_read(client):
 
 
 def test_the_script_prints_the_answers():
-    command = [sys.executable, countries.__file__, SERVER_URL, "--data", str(DATA)]
+    options = ["--auth", ":".join(AUTH), "--data", str(DATA)]
+    command = [sys.executable, countries.__file__, SERVER_URL, *options]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert output.startswith("250 countries loaded\n")
     assert "Austria, Belgium, France, Luxembourg, Netherlands\n" in output

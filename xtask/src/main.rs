@@ -17,10 +17,12 @@ mod kinto;
 mod moving;
 mod openapi;
 mod packages;
+mod paste;
 mod project;
 mod replica;
 mod server;
 mod steps;
+mod supply_chain;
 mod test;
 mod together;
 
@@ -45,7 +47,8 @@ enum Task {
     Conformance(conformance::Arguments),
     /// Run kinto-http.py and kinto.js against the release build
     Clients(server::ServerArguments),
-    /// Load real data into the release build, and check its answers
+    /// Run the commands of README and guide, load real data into the release build, and check its
+    /// answers
     Example(server::ServerArguments),
     /// Kill the release build while clients write, and check what it has kept
     Crash(crash::Arguments),
@@ -63,6 +66,8 @@ enum Task {
     Openapi(openapi::Arguments),
     /// Run the release build and Kinto on one database
     Together(together::Arguments),
+    /// Check other people's crates: licenses, sources, known vulnerabilities
+    SupplyChain,
     /// Measure the release build beside the smallest program that does the same, and beside Kinto
     Bench(bench::Arguments),
 }
@@ -96,6 +101,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Moving(arguments) => moving::run(&arguments),
         Task::Openapi(arguments) => openapi::run(&arguments),
         Task::Together(arguments) => together::run(&arguments),
+        Task::SupplyChain => supply_chain::run(),
         Task::Bench(arguments) => return bench::run(&arguments).map(|()| None),
     }
     .map(Some)

@@ -9,7 +9,8 @@ use crate::project::{self, run, run_and_read};
 use crate::server::ServerArguments;
 use crate::steps::{Steps, Tally};
 use crate::{
-    clients, copies, crash, disk, example, fuzz, moving, openapi, packages, replica, together,
+    clients, copies, crash, disk, example, fuzz, moving, openapi, packages, replica, supply_chain,
+    together,
 };
 
 /// Run every step, whatever comes of the others; those that need the program are left out when it
@@ -27,6 +28,7 @@ pub(crate) fn run_everything() -> Tally {
         let doc = ["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"];
         quiet(cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))
     });
+    steps.run("supply chain", supply_chain::run);
     let built =
         steps.run("release build", || project::release_build("cumulo").map(|_| Tally::default()));
     if built {
@@ -52,6 +54,8 @@ pub(crate) fn run_everything() -> Tally {
 /// What other steps need from the system. The packages of Python and Node are installed by the
 /// steps that use them, and the toolchain by rustup.
 fn install() -> Result<()> {
+    packages::need("git", &["git"])?;
+    packages::need("curl", &["curl"])?;
     packages::need("cc", &["build-essential"])?;
     packages::need("python3", &["python3", "python3-venv"])?;
     packages::need("node", &["nodejs"])?;

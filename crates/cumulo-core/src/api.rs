@@ -31,7 +31,7 @@ pub struct Api {
     /// The settings.
     pub settings: Arc<Settings>,
     /// The plugins that are on, in the order of the settings.
-    pub plugins: Vec<Box<dyn Plugin>>,
+    pub plugins: Vec<Arc<dyn Plugin>>,
     /// Tells who sends a request.
     pub authenticator: Authenticator,
     /// What the settings let people do.
@@ -74,7 +74,7 @@ impl Api {
     /// The protocol with these settings.
     pub fn new(
         settings: Arc<Settings>,
-        plugins: Vec<Box<dyn Plugin>>,
+        plugins: Vec<Arc<dyn Plugin>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let major = settings.http_api_version.split('.').next().unwrap_or("1");
@@ -95,6 +95,12 @@ impl Api {
             plugins,
             clock,
         }
+    }
+
+    /// The same with other settings. Plugins keep what they were made with.
+    #[must_use]
+    pub fn with_settings(&self, settings: Arc<Settings>) -> Self {
+        Self::new(settings, self.plugins.clone(), Arc::clone(&self.clock))
     }
 
     /// The first segment of every path, such as `v1`.

@@ -17,7 +17,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 use tracing::{debug, warn};
 
@@ -31,16 +31,16 @@ pub struct Service {
     pub store: Arc<dyn Store>,
     /// Where short-lived values are kept, such as single-use tokens.
     pub cache: Arc<dyn Kvs>,
-    pub(crate) replica: Option<Replica>,
-    pub(crate) bodies: BodyReader,
-    pub(crate) slow: SlowWork,
+    pub(crate) replica: Option<Arc<Replica>>,
+    pub(crate) bodies: Arc<BodyReader>,
+    pub(crate) slow: Arc<SlowWork>,
 }
 
 impl Service {
     /// A service with the limits of the API's settings.
     pub fn new(api: Arc<Api>, store: Arc<dyn Store>, cache: Arc<dyn Kvs>) -> Self {
-        let bodies = BodyReader::new(&api.settings);
-        let slow = SlowWork::new(&api.settings);
+        let bodies = Arc::new(BodyReader::new(&api.settings));
+        let slow = Arc::new(SlowWork::new(&api.settings));
         Self { api, store, cache, replica: None, bodies, slow }
     }
 
@@ -48,7 +48,7 @@ impl Service {
     /// behind.
     #[must_use]
     pub fn with_replica(mut self, replica: Arc<dyn Store>, max_lag: Duration) -> Self {
-        self.replica = Some(Replica::new(replica, max_lag));
+        self.replica = Some(Arc::new(Replica::new(replica, max_lag)));
         self
     }
 
@@ -65,6 +65,20 @@ impl Service {
     pub async fn stop(&self) {
         for plugin in self.api.plugins.iter().rev() {
             plugin.stop().await;
+        }
+    }
+
+    /// The same stores with another API. The bounds on the memory of bodies and on slow work hold for
+    /// both together, so they stay.
+    #[must_use]
+    pub fn with_api(&self, api: Arc<Api>) -> Self {
+        Self {
+            api,
+            store: Arc::clone(&self.store),
+            cache: Arc::clone(&self.cache),
+            replica: self.replica.clone(),
+            bodies: Arc::clone(&self.bodies),
+            slow: Arc::clone(&self.slow),
         }
     }
 
@@ -97,14 +111,16 @@ impl Host for Service {
 
 /// Serves `listener` until `stop` resolves; then connections may finish their request within the
 /// grace period of the settings. The store is left open.
+///
+/// Each request is answered by the service that is current when it arrives.
 pub async fn serve(
     listener: std::net::TcpListener,
-    service: Arc<Service>,
+    service: watch::Receiver<Arc<Service>>,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
-    let connections = Arc::new(Semaphore::new(service.api.settings.max_connections));
+    let connections = Arc::new(Semaphore::new(service.borrow().api.settings.max_connections));
     let draining = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -122,7 +138,7 @@ pub async fn serve(
         }
     }
     drop(listener);
-    let grace = Duration::from_secs(service.api.settings.shutdown_grace_seconds.into());
+    let grace = Duration::from_secs(service.borrow().api.settings.shutdown_grace_seconds.into());
     if tokio::time::timeout(grace, draining.shutdown()).await.is_err() {
         warn!("some requests did not finish within the grace period");
     }
@@ -143,18 +159,19 @@ async fn accept(
 fn spawn(
     stream: TcpStream,
     permit: OwnedSemaphorePermit,
-    service: &Arc<Service>,
+    service: &watch::Receiver<Arc<Service>>,
     draining: &GracefulShutdown,
 ) {
-    let settings = &service.api.settings;
+    let settings = Arc::clone(&service.borrow().api.settings);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(settings.header_read_timeout_seconds.into()))
         .max_buf_size(settings.max_header_bytes)
         .max_headers(100)
         .half_close(true);
-    let service = Arc::clone(service);
-    let answer = service_fn(move |request| exchange::answer(Arc::clone(&service), request));
+    let service = service.clone();
+    let answer =
+        service_fn(move |request| exchange::answer(Arc::clone(&service.borrow()), request));
     let connection =
         draining.watch(http.serve_connection(TokioIo::new(Refusing::new(stream)), answer));
     tokio::spawn(async move {

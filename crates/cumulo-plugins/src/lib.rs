@@ -4,6 +4,8 @@ pub mod accounts;
 mod default_bucket;
 mod flush;
 
+use std::sync::Arc;
+
 use cumulo_core::{plugin::Plugin, settings::Settings};
 
 /// Makes a plugin.
@@ -20,10 +22,15 @@ pub const BUILT_IN: &[BuiltIn] = &[
 ];
 
 /// The plugins that the settings switch on, in their order, of these and `more`.
-pub fn enabled(settings: &Settings, more: &[BuiltIn]) -> Vec<Box<dyn Plugin>> {
+pub fn enabled(settings: &Settings, more: &[BuiltIn]) -> Vec<Arc<dyn Plugin>> {
     let all = || BUILT_IN.iter().chain(more);
     let constructor = |wanted: &String| all().find(|(name, _)| name == wanted);
-    settings.includes.iter().filter_map(constructor).map(|(_, make)| make(settings)).collect()
+    settings
+        .includes
+        .iter()
+        .filter_map(constructor)
+        .map(|(_, make)| make(settings).into())
+        .collect()
 }
 
 #[cfg(test)]

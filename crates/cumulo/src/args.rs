@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use cumulo_core::{object::Timestamp, settings::value::Value as _};
+use secrecy::SecretString;
 
 const DATA_HELP: &str = "Folder for the data [default: $CUMULO_DATA or ./data]";
 
@@ -117,6 +118,8 @@ pub(crate) enum Command {
     /// Read into the storage what `export` has written, or what a Kinto server holds
     #[command(after_help = IMPORT_EXAMPLE)]
     Import(Import),
+    /// Ask a running service whether it is well; status 1 if it is not
+    Health(Health),
     /// Print the version
     Version(Common),
     /// Print the reference of all settings, in Markdown
@@ -152,6 +155,10 @@ pub(crate) struct Start {
     pub(crate) port: Option<u16>,
     #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
     pub(crate) data: Option<PathBuf>,
+    /// Password of the account 'admin', which is created with it, or gets it; others on this
+    /// machine may see the option: better use the environment
+    #[arg(long, value_name = "PASSWORD", env = "CUMULO_ADMIN_PASSWORD", hide_env_values = true)]
+    pub(crate) admin_password: Option<SecretString>,
     /// Accepted for scripts that start Kinto; does nothing
     #[arg(long, hide = true)]
     pub(crate) reload: bool,
@@ -296,6 +303,16 @@ pub(crate) struct Check {
 /// A moment, as settings spell it.
 fn date(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).ok_or_else(|| format!("expected {}", Timestamp::expects()))
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Health {
+    /// Where the service is, with its version
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8888/v1")]
+    pub(crate) url: String,
+    /// Print nothing
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, clap::Args)]

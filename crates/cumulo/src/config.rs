@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cumulo_core::settings::{CacheEngine, Engine, Loaded, Settings};
+use cumulo_core::settings::{CacheEngine, Engine, Loaded, PolicyKind, Settings};
 use cumulo_plugins::BuiltIn;
 use secrecy::SecretString;
 
@@ -18,27 +18,38 @@ const DEFAULT_DATA: &str = "data";
 const SQLITE_FILE: &str = "cumulo.sqlite";
 const CACHE_FILE: &str = "cumulo.cache.sqlite";
 
-/// How the service is set up when nobody says anything: personal buckets for whoever has a name
-/// and a password, kept in one file.
+/// How the service is set up when nobody says anything: closed. The administrator makes accounts, and
+/// each of them has a bucket. All is kept in one file. `docs/opening-up.md` goes on from here.
 const UNCONFIGURED: &[(&str, &str)] = &[
     ("project_name", "Cumulo"),
     ("project_version", env!("CARGO_PKG_VERSION")),
     ("storage_backend", "sqlite"),
-    ("multiauth.policies", "basicauth"),
-    ("includes", "default_bucket"),
-    ("bucket_create_principals", "system.Authenticated"),
+    ("includes", "accounts default_bucket"),
+    ("multiauth.policies", "account"),
+    ("multiauth.policy.account.use", "kinto.plugins.accounts.AccountsPolicy"),
+    ("account_create_principals", "account:admin"),
+    ("account_write_principals", "account:admin"),
+    ("account_read_principals", "account:admin"),
+    ("bucket_create_principals", "account:admin"),
+    ("permissions_read_principals", "system.Authenticated"),
     ("experimental_collection_schema_validation", "true"),
     ("experimental_permissions_endpoint", "true"),
 ];
 
 /// What the program finds itself with.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Env {
     /// The variables of the environment.
     variables: Vec<(String, String)>,
     /// The plugins that it was built with besides its own.
     plugins: Vec<BuiltIn>,
 }
+/// What is added in a folder of an earlier version, where any name and password were a user who may
+/// create buckets: they keep what they have.
+const FROM_BEFORE: &[(&str, &str)] = &[
+    ("multiauth.policies", "account basicauth"),
+    ("bucket_create_principals", "system.Authenticated account:admin"),
+];
 
 impl Env {
     /// That of this process.
@@ -78,6 +89,8 @@ pub(crate) struct Config {
     pub(crate) cache_file: Option<PathBuf>,
     /// The plugins that the program was built with besides its own.
     pub(crate) plugins: Vec<BuiltIn>,
+    /// Whether there is no settings file.
+    pub(crate) is_unconfigured: bool,
 }
 
 /// Where objects are kept.
@@ -119,6 +132,18 @@ impl Config {
         self.settings.storage_backend != Engine::Memory
     }
 
+    /// Logs what the user should know about the settings.
+    pub(crate) fn log_warnings(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    /// Whether users are accounts.
+    pub(crate) fn has_accounts(&self) -> bool {
+        self.settings.includes.iter().any(|plugin| plugin == "accounts")
+    }
+
     /// What a command runs with that does not serve.
     pub(crate) fn of_command(
         common: &args::Common,
@@ -141,6 +166,7 @@ impl Config {
             }
             None => (unconfigured(&data)?, None),
         };
+        let is_unconfigured = about.is_none();
         let plugins: Vec<_> = env.plugins.iter().map(|(name, _)| *name).collect();
         let Loaded { mut settings, warnings } =
             Settings::load_with(&file.app, &env.variables, &plugins)?;
@@ -151,6 +177,15 @@ impl Config {
             create_folder(file.parent().unwrap_or(Path::new("")))?;
         }
         let mut warnings = [file.warnings, warnings].concat();
+        if is_unconfigured
+            && settings.auth_policies.iter().any(|policy| policy.kind == PolicyKind::Basic)
+        {
+            warnings.push(format!(
+                "Any name and password are a user, as in earlier versions. To have accounts only, \
+                 write 'multiauth.policies = account' into {}.",
+                secrets::file(&data).display()
+            ));
+        }
         if asked_data.is_some() && storage.file().is_none() {
             warnings.push("--data has no effect: the storage is not a file.".into());
         }
@@ -165,6 +200,7 @@ impl Config {
             storage,
             cache_file,
             plugins: env.plugins.clone(),
+            is_unconfigured,
         })
     }
 }
@@ -172,8 +208,11 @@ impl Config {
 /// Stands in for a settings file.
 fn unconfigured(data: &Path) -> anyhow::Result<ini::IniFile> {
     create_folder(data)?;
-    let pairs = UNCONFIGURED.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-    let app = pairs.chain(secrets::of_folder(data)?).collect();
+    let secrets = secrets::of_folder(data)?;
+    let from_before = if secrets::tell_policies(&secrets) { &[] } else { FROM_BEFORE };
+    let pairs = UNCONFIGURED.iter().chain(from_before);
+    let pairs = pairs.map(|&(name, value)| (name.to_owned(), value.to_owned()));
+    let app = pairs.chain(secrets).collect();
     Ok(ini::IniFile { app, ..ini::IniFile::default() })
 }
 
@@ -226,8 +265,9 @@ mod tests {
         assert_eq!(config.storage.file(), Some(folder.path().join("data/cumulo.sqlite").as_path()));
         assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 8888));
         let settings = config.settings;
-        assert_eq!(settings.includes, ["default_bucket"]);
+        assert_eq!(settings.includes, ["accounts", "default_bucket"]);
         assert_eq!(settings.auth_policies.len(), 1);
+        assert_eq!(settings.principals["bucket_create"], ["account:admin"]);
         assert_eq!(settings.userid_hmac_secret.expose_secret().len(), 64);
         assert_eq!(settings.config_file, None);
     }
@@ -240,6 +280,31 @@ mod tests {
             config.settings.userid_hmac_secret.expose_secret().to_owned()
         };
         assert_eq!(secret(), secret());
+    }
+
+    #[test]
+    fn users_of_a_folder_from_before_accounts_remain() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = start(folder.path());
+        let file = folder.path().join("data/secrets.ini");
+        fs::create_dir(folder.path().join("data")).unwrap();
+        let secrets = "[app:main]\nuserid_hmac_secret = a\ndefault_bucket_hmac_secret = b\n";
+        fs::write(&file, secrets).unwrap();
+        let config = Config::load(&args, &Env::default()).unwrap();
+        let policies: Vec<_> =
+            config.settings.auth_policies.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(policies, ["account", "basicauth"]);
+        assert!(
+            config.settings.principals["bucket_create"].contains(&"system.Authenticated".into())
+        );
+        assert!(config.warnings[0].contains("data/secrets.ini"), "{:?}", config.warnings);
+        assert_eq!(fs::read_to_string(&file).unwrap(), secrets);
+
+        fs::write(&file, format!("{secrets}multiauth.policies = account\n")).unwrap();
+        let config = Config::load(&args, &Env::default()).unwrap();
+        assert_eq!(config.settings.auth_policies.len(), 1);
+        assert_eq!(config.settings.principals["bucket_create"], ["account:admin"]);
+        assert_eq!(config.warnings, Vec::<String>::new());
     }
 
     #[test]

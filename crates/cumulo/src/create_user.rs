@@ -44,7 +44,7 @@ pub(crate) fn run(args: &args::CreateUser, env: &Env) -> anyhow::Result<()> {
     if config.settings.readonly {
         bail!(Refusal::ReadOnly);
     }
-    if !config.settings.includes.iter().any(|plugin| plugin == "accounts") {
+    if !config.has_accounts() {
         bail!(Refusal::NoAccounts);
     }
     if !config.is_durable() {

@@ -22,18 +22,23 @@
 //!
 //! - [`args`]: the command line; [`ini`]: the settings file
 //! - [`config`]: what comes of both, of the environment and of no configuration at all
-//! - [`start`], [`init`], [`migrate`], [`flush_cache`], [`create_user`], [`moving`], [`upkeep`]: the
-//!   commands; [`wiring`]: the only place that names concrete stores and plugins
+//! - [`administrator`]: the first account; [`reload`]: other settings while it serves
+//! - [`start`], [`init`], [`migrate`], [`flush_cache`], [`create_user`], [`moving`], [`upkeep`],
+//!   [`health`]: the commands; [`wiring`]: the only place that names concrete stores and plugins
 
+mod administrator;
 mod args;
 mod config;
 mod create_user;
 mod flush_cache;
+mod health;
 mod ini;
 mod init;
 mod logging;
 mod migrate;
 mod moving;
+#[cfg(unix)]
+mod reload;
 mod secrets;
 mod start;
 mod upkeep;
@@ -101,6 +106,7 @@ fn run(command: Command, env: &Env) -> anyhow::Result<()> {
         Command::Check(args) => upkeep::check(&args, env),
         Command::Export(args) => moving::export(&args, env),
         Command::Import(args) => moving::import(&args, env),
+        Command::Health(args) => health::run(&args),
         Command::Version(_) => say(env!("CARGO_PKG_VERSION")),
         Command::Settings => say(cumulo_core::settings::reference().trim_end()),
     }

@@ -4,19 +4,36 @@ use std::io;
 
 use anyhow::Context as _;
 use cumulo_core::settings::{LogFormat, Settings};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, Registry, fmt, layer::SubscriberExt as _, reload,
+    util::SubscriberInitExt as _,
+};
 
 use crate::args::Common;
 
+/// The logs of the process, whose level can change.
+pub(crate) struct Logs {
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
 /// Sets up logs for the rest of the process.
-pub(crate) fn start(settings: &Settings, args: &Common) -> anyhow::Result<()> {
-    let filter = filter(settings, args)?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let started = match settings.log_format {
-        LogFormat::Text => logs.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
-        LogFormat::Json => logs.json().flatten_event(true).try_init(),
+pub(crate) fn start(settings: &Settings, args: &Common) -> anyhow::Result<Logs> {
+    let (filter, handle) = reload::Layer::new(filter(settings, args)?);
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match settings.log_format {
+        LogFormat::Text => lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    started.map_err(|error| anyhow::anyhow!(error)).context("can't set up logs")
+    let started = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    started.map_err(|error| anyhow::anyhow!(error)).context("can't set up logs")?;
+    Ok(Logs { filter: handle })
+}
+
+impl Logs {
+    /// Goes on with the level of other settings.
+    pub(crate) fn set_level(&self, settings: &Settings, args: &Common) -> anyhow::Result<()> {
+        Ok(self.filter.reload(filter(settings, args)?)?)
+    }
 }
 
 fn filter(settings: &Settings, args: &Common) -> anyhow::Result<EnvFilter> {

@@ -4,11 +4,12 @@ use std::{
     fmt::Write as _,
     fs,
     io::{ErrorKind, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
 use rand::{TryRngCore as _, rngs::OsRng};
+use secrecy::SecretString;
 
 use crate::ini;
 
@@ -16,15 +17,29 @@ use crate::ini;
 pub(crate) const NAMES: [&str; 2] = ["userid_hmac_secret", "default_bucket_hmac_secret"];
 
 const FILE: &str = "secrets.ini";
+const POLICIES: &str = "multiauth.policies";
+/// A file without policies is of an earlier version, which knew basic authentication only.
 const HEADER: &str = "\
 # The keys of this service, made when it started for the first time. Keep this file with the data:
-# with other keys, every user is another user and has another default bucket.
+# with other keys, every user has another default bucket, and without the next line any name and
+# password are a user.
 [app:main]
+multiauth.policies = account
 ";
+
+/// The file in a data folder.
+pub(crate) fn file(folder: &Path) -> PathBuf {
+    folder.join(FILE)
+}
+
+/// Whether the settings of a folder say who its users are.
+pub(crate) fn tell_policies(settings: &[(String, String)]) -> bool {
+    settings.iter().any(|(name, _)| name == POLICIES)
+}
 
 /// The secrets of a data folder as settings, made up when there are none yet.
 pub(crate) fn of_folder(folder: &Path) -> anyhow::Result<Vec<(String, String)>> {
-    let path = folder.join(FILE);
+    let path = file(folder);
     if !path.try_exists()? {
         create(folder, &path)
             .with_context(|| format!("can't write the secrets to {}", path.display()))?;
@@ -60,6 +75,18 @@ pub(crate) fn fresh() -> anyhow::Result<String> {
     Ok(hex(&bytes))
 }
 
+/// A password of a hundred random bits, easy to read and to paste.
+pub(crate) fn fresh_password() -> anyhow::Result<SecretString> {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bytes = [0; 20];
+    OsRng.try_fill_bytes(&mut bytes).context("the system has no random numbers")?;
+    Ok(bytes
+        .iter()
+        .map(|byte| char::from(LETTERS[usize::from(byte % 32)]))
+        .collect::<String>()
+        .into())
+}
+
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
@@ -76,11 +103,12 @@ mod tests {
     fn secrets_are_made_once() {
         let folder = tempfile::tempdir().unwrap();
         let first = of_folder(folder.path()).unwrap();
-        assert_eq!(first.len(), 2);
-        assert!(
-            first.iter().all(|(name, value)| NAMES.contains(&name.as_str()) && value.len() == 64)
-        );
-        assert_ne!(first[0].1, first[1].1);
+        assert!(tell_policies(&first));
+        let secrets: Vec<_> =
+            first.iter().filter(|(name, _)| NAMES.contains(&name.as_str())).collect();
+        assert_eq!(secrets.len(), 2);
+        assert!(secrets.iter().all(|(_, value)| value.len() == 64));
+        assert_ne!(secrets[0].1, secrets[1].1);
         assert_eq!(of_folder(folder.path()).unwrap(), first);
     }
 

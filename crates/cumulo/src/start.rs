@@ -7,9 +7,13 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use cumulo_core::settings::PolicyKind;
-use tokio::signal;
+use secrecy::ExposeSecret as _;
+use tokio::{signal, sync::watch};
 
+#[cfg(unix)]
+use crate::reload::Reload;
 use crate::{
+    administrator::{self, Administrator},
     args,
     config::{Config, Env, Storage},
     logging, say, wiring,
@@ -18,19 +22,28 @@ use crate::{
 /// Runs the command.
 pub(crate) fn run(args: &args::Start, env: &Env) -> anyhow::Result<()> {
     let config = Config::load(args, env)?;
-    logging::start(&config.settings, &args.common)?;
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
+    let logs = logging::start(&config.settings, &args.common)?;
+    config.log_warnings();
     let listener = listen(&config.host, config.port)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let service = wiring::service(&config)?;
-        // Before anybody is told that we listen: from here on a signal stops us in good order.
+        let administrator = administrator::prepare(&*service.store, &config, args).await?;
+        // Before anybody is told that we listen: from here on signals do what they should.
         let stop = stop_signal()?;
+        #[cfg(unix)]
+        let hangups = signal::unix::signal(signal::unix::SignalKind::hangup())?;
+        let (current, service) = watch::channel(service);
         if !args.common.quiet {
-            say(&announcement(&config, listener.local_addr()?))?;
+            say(&announcement(&config, &administrator, listener.local_addr()?))?;
         }
+        #[cfg(unix)]
+        tokio::spawn(
+            Reload { current, config, args: args.clone(), env: env.clone(), logs }
+                .on_hangup(hangups),
+        );
+        #[cfg(not(unix))]
+        let _ = (current, logs);
         wiring::serve(service, listener, stop).await
     })
 }
@@ -69,7 +82,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// What a user wants to know at first.
-fn announcement(config: &Config, address: SocketAddr) -> String {
+fn announcement(config: &Config, administrator: &Administrator, address: SocketAddr) -> String {
     let settings = &config.settings;
     let major = settings.http_api_version.split('.').next().unwrap_or("1");
     let host = match address.ip() {
@@ -86,16 +99,24 @@ fn announcement(config: &Config, address: SocketAddr) -> String {
     };
     let anybody = settings.auth_policies.iter().any(|policy| policy.kind == PolicyKind::Basic);
     let has_default = settings.includes.iter().any(|plugin| plugin == "default_bucket");
-    let example = if anybody && has_default && !settings.readonly {
-        format!(
-            "curl -u ann:secret -H 'Content-Type: application/json' \\\n    \
+    let login = match administrator {
+        Administrator::New(password) => {
+            Some(format!("{}:{}", administrator::NAME, password.expose_secret()))
+        }
+        // curl asks for the password.
+        Administrator::Known => Some(administrator::NAME.to_owned()),
+        Administrator::Elsewhere => anybody.then(|| "ann:secret".to_owned()),
+    };
+    let example = match login {
+        Some(login) if has_default && !settings.readonly => format!(
+            "curl -u {login} -H 'Content-Type: application/json' \\\n    \
              -d '{{\"data\": {{\"title\": \"Hello\"}}}}' \\\n    \
              {url}/buckets/default/collections/notes/records"
-        )
-    } else {
-        format!("curl {url}/")
+        ),
+        Some(login) => format!("curl -u {login} {url}/"),
+        None => format!("curl {url}/"),
     };
-    format!("Cumulo listens on {url}/\nData: {data}\nTry it:\n  {example}")
+    format!("Cumulo listens on {url}/\nData: {data}\n{administrator}Try it:\n  {example}")
 }
 
 #[cfg(test)]
@@ -106,7 +127,9 @@ mod tests {
 
     fn config(settings: Settings, storage: Storage) -> Config {
         let (warnings, host) = (vec![], String::new());
-        Config { settings, warnings, host, port: 0, storage, cache_file: None, plugins: Vec::new() }
+        let (cache_file, is_unconfigured) = (None, false);
+        let plugins = Vec::new();
+        Config { settings, warnings, host, port: 0, storage, cache_file, plugins, is_unconfigured }
     }
 
     #[test]
@@ -135,17 +158,22 @@ mod tests {
         let settings = loaded.unwrap().settings;
         let text = announcement(
             &config(settings, Storage::Sqlite("data/cumulo.sqlite".into())),
+            &Administrator::Elsewhere,
             "127.0.0.1:8888".parse().unwrap(),
         );
         for part in [
             "listens on http://127.0.0.1:8888/v1/\n",
             "Data: data/cumulo.sqlite\n",
+            "curl -u ann:secret ",
             "http://127.0.0.1:8888/v1/buckets/default/collections/notes/records",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
-        let text =
-            announcement(&config(Settings::default(), Storage::Memory), "[::]:80".parse().unwrap());
+        let text = announcement(
+            &config(Settings::default(), Storage::Memory),
+            &Administrator::Elsewhere,
+            "[::]:80".parse().unwrap(),
+        );
         assert!(text.contains("curl http://localhost:80/v1/"), "{text}");
         assert!(text.contains("in memory"), "{text}");
     }

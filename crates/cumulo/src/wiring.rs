@@ -18,6 +18,7 @@ use cumulo_store::{
 };
 use cumulo_upkeep::{check::AcceptsId, user::User};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::watch;
 
 use crate::config::{Config, Storage};
 
@@ -27,25 +28,35 @@ pub(crate) fn service(config: &Config) -> anyhow::Result<Arc<Service>> {
     let store = open(config, &clock)?;
     let cache = cache(config)?;
     let plugins = cumulo_plugins::enabled(&config.settings, &config.plugins);
-    let settings = Arc::new(config.settings.clone());
-    let mut api = Api::new(Arc::clone(&settings), plugins, Arc::clone(&clock));
-    api.version = std::fs::read(&settings.version_json_path).ok();
-    let service = Service::new(Arc::new(api), store, cache);
+    let api = Api::new(Arc::new(config.settings.clone()), plugins, Arc::clone(&clock));
+    let service = Service::new(with_version(api), store, cache);
     Ok(Arc::new(match replica(config, clock)? {
         Some((replica, max_lag)) => service.with_replica(replica, max_lag),
         None => service,
     }))
 }
 
+/// The same storage, cache and plugins with other settings.
+pub(crate) fn with_settings(service: &Service, settings: Settings) -> Arc<Service> {
+    let api = service.api.with_settings(Arc::new(settings));
+    Arc::new(service.with_api(with_version(api)))
+}
+
+fn with_version(mut api: Api) -> Arc<Api> {
+    api.version = std::fs::read(&api.settings.version_json_path).ok();
+    Arc::new(api)
+}
+
 /// Serves requests until `shutdown` is done and those under way are answered; then closes the
-/// storage.
+/// storage. The service may be replaced on the way by one [`with_settings`].
 pub(crate) async fn serve(
-    service: Arc<Service>,
+    current: watch::Receiver<Arc<Service>>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let service = Arc::clone(&current.borrow());
     service.start().await.map_err(|error| anyhow!(error)).context("a plugin can't start")?;
-    let serving = cumulo_http::serve(listener, Arc::clone(&service), shutdown);
+    let serving = cumulo_http::serve(listener, current, shutdown);
     serving.await.context("the service ended")?;
     service.stop().await;
     tokio::task::spawn_blocking(move || service.close()).await.context("closing the storage")
@@ -162,19 +173,58 @@ pub(crate) fn password_problem(password: &str) -> Option<&'static str> {
     accounts::password::problem(password)
 }
 
-/// Creates an account, or gives it another password.
+/// Creates an account, or gives it another password, in a storage that nobody has opened.
 pub(crate) fn put_account(config: &Config, name: &str, password: &str) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let store = open(config, &clock)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(set_password(&*store, name, password));
+    store.close();
+    done
+}
+
+/// Creates an account, or gives it another password.
+pub(crate) async fn set_password(
+    store: &dyn Store,
+    name: &str,
+    password: &str,
+) -> anyhow::Result<()> {
     let (name, hash) = (name.to_owned(), accounts::password::hash(password));
     let put = store.transact(Access::Write, move |tx| {
         accounts::put(&name, &hash, tx)?;
         Ok((Outcome::Commit, ()))
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = runtime.block_on(put).context("can't store the account");
-    store.close();
-    done
+    put.await.context("can't store the account")
+}
+
+/// Creates an account unless there is one. Whether it did.
+pub(crate) async fn create_account(
+    store: &dyn Store,
+    name: &str,
+    password: &str,
+) -> anyhow::Result<bool> {
+    let (name, hash) = (name.to_owned(), accounts::password::hash(password));
+    let create = store.transact(Access::Write, move |tx| {
+        let is_new = accounts::stored_hash(&name, tx)?.is_none();
+        if is_new {
+            accounts::put(&name, &hash, tx)?;
+        }
+        Ok((Outcome::Commit, is_new))
+    });
+    create.await.context("can't store the account")
+}
+
+/// The hash of an account's password; none if there is no such account.
+pub(crate) async fn account_hash(store: &dyn Store, name: &str) -> anyhow::Result<Option<String>> {
+    let name = name.to_owned();
+    let read = store
+        .transact(Access::Read, move |tx| Ok((Outcome::Commit, accounts::stored_hash(&name, tx)?)));
+    read.await.context("can't read the accounts")
+}
+
+/// Whether a password is the one that a hash was made of.
+pub(crate) fn is_password_of(hash: &str, password: &str) -> bool {
+    accounts::password::verify(password, hash)
 }
 
 /// The user whose account has this name.

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use cumulo_e2e::{Program, Server, Storage};
+use cumulo_e2e::{Program, Server, Storage, http::base64};
 use serde_json::{Value, json};
 
 const SETTINGS: [(&str, &str); 7] = [
@@ -80,19 +80,6 @@ impl Client<'_> {
         let (_, hello) = self.send("GET", "/v1/", Some(login), &json!({}));
         hello["user"]["id"].as_str().is_some_and(|id| id.starts_with("account:"))
     }
-}
-
-fn base64(text: &str) -> String {
-    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digits = |chunk: &[u8]| {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-        let bits = bits << (8 * (3 - chunk.len()));
-        (0..=chunk.len())
-            .map(|n| char::from(DIGITS[(bits >> (18 - 6 * n) & 63) as usize]))
-            .chain(std::iter::repeat_n('=', 3 - chunk.len()))
-            .collect::<String>()
-    };
-    text.as_bytes().chunks(3).map(digits).collect()
 }
 
 fn data(password: &str) -> Value {

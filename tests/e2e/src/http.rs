@@ -177,3 +177,17 @@ impl Response {
         Ok(self)
     }
 }
+
+/// A text in base64 (RFC 4648), for `Authorization: Basic …`.
+pub fn base64(text: &str) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = |chunk: &[u8]| {
+        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - chunk.len()));
+        (0..=chunk.len())
+            .map(|n| char::from(DIGITS[(bits >> (18 - 6 * n) & 63) as usize]))
+            .chain(std::iter::repeat_n('=', 3 - chunk.len()))
+            .collect::<String>()
+    };
+    text.as_bytes().chunks(3).map(digits).collect()
+}

@@ -75,7 +75,7 @@ impl Source {
             None => return None,
         };
         // For the program; or set by Kubernetes for a service that is named like us.
-        let not_ours = matches!(rest, "INI" | "DATA" | "PORT" | "HOST");
+        let not_ours = matches!(rest, "INI" | "DATA" | "PORT" | "HOST" | "ADMIN_PASSWORD");
         if not_ours || rest.starts_with("PORT_") || rest.starts_with("SERVICE_") {
             return None;
         }

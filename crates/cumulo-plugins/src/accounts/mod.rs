@@ -209,7 +209,7 @@ impl Accounts {
         password: &SecretString,
         is_last: bool,
     ) -> Result<bool> {
-        let hash = if is_name(name) { stored_hash(host, name).await? } else { None };
+        let hash = if is_name(name) { hash_of(host, name).await? } else { None };
         let given = password.clone();
         let Some(hash) = hash else {
             if is_last {
@@ -235,16 +235,23 @@ impl Accounts {
 }
 
 /// The hash of an account's password; none if there is no such account.
-async fn stored_hash(host: &dyn Host, name: &str) -> Result<Option<String>> {
+pub fn stored_hash(name: &str, tx: &mut dyn Transaction) -> store::Result<Option<String>> {
+    let Some(entry) = tx.get(&list_of(name), name)? else { return Ok(None) };
+    match render::parse(&entry.object.data).remove(PASSWORD) {
+        Some(Value::String(hash)) => Ok(Some(hash)),
+        _ => Ok(None),
+    }
+}
+
+/// The same, in a transaction of its own.
+async fn hash_of(host: &dyn Host, name: &str) -> Result<Option<String>> {
     let asked = name.to_owned();
-    let read = host.store().transact(Access::Read, move |tx| {
-        Ok((Outcome::Rollback, tx.get(&list_of(&asked), &asked)?))
-    });
-    let entry = read.await.inspect_err(|failure| {
+    let read = host
+        .store()
+        .transact(Access::Read, move |tx| Ok((Outcome::Rollback, stored_hash(&asked, tx)?)));
+    Ok(read.await.inspect_err(|failure| {
         tracing::error!(error = failure as &dyn std::error::Error, "the storage failed");
-    })?;
-    let hash = entry.and_then(|entry| render::parse(&entry.object.data).remove(PASSWORD));
-    Ok(hash.and_then(|hash| hash.as_str().map(str::to_owned)))
+    })?)
 }
 
 fn is_administrator(api: &Api, principals: &[String]) -> bool {
