@@ -1,5 +1,7 @@
 //! The whole protocol in one process, without sockets: settings, plugins, core and a store.
 
+mod stores;
+
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -16,11 +18,16 @@ use cumulo_kvs::Kvs;
 use cumulo_store::Memory;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
+use tempfile::TempDir;
+
+pub use stores::Kind;
 
 /// A service with an empty store.
 pub struct App {
     service: Arc<Service>,
     runtime: tokio::runtime::Runtime,
+    /// Where the store has its files, if it has any.
+    _folder: Option<TempDir>,
 }
 
 fn cache() -> Arc<dyn Kvs> {
@@ -66,7 +73,23 @@ impl App {
         let runtime = runtime.enable_all().build().expect("a runtime");
         let service = Arc::new(Service::new(Arc::new(api), open(clock), cache()));
         runtime.block_on(service.start()).expect("the plugins start");
-        Self { service, runtime }
+        Self { service, runtime, _folder: None }
+    }
+
+    /// The same over a store of this kind.
+    pub fn on(kind: Kind, settings: &[(&str, &str)]) -> Self {
+        Self::on_wrapped(kind, settings, |store| store)
+    }
+
+    /// The same, with something between the service and its store.
+    pub fn on_wrapped(
+        kind: Kind,
+        settings: &[(&str, &str)],
+        wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let app = Self::over(settings, |clock| wrap(kind.open(folder.path(), clock)));
+        Self { _folder: Some(folder), ..app }
     }
 
     /// What is stored, for tests that look behind the protocol.

@@ -5,6 +5,7 @@ use serde_json::json;
 
 #[test]
 fn ids_that_contain_its_name_are_kept() {
+    // Kinto replaces the word `default` anywhere in a posted id.
     let app = App::default();
     let alice = app.user("alice");
     let records = "/buckets/default/collections/c/records";
@@ -16,6 +17,7 @@ fn ids_that_contain_its_name_are_kept() {
 
 #[test]
 fn an_empty_body_keeps_what_is_there() {
+    // Kinto makes an empty body `{"data": {}}`, which empties the object.
     let app = App::default();
     let alice = app.user("alice");
     let record = "/buckets/default/collections/c/records/r";

@@ -8,6 +8,7 @@ const RECORD: &str = "/buckets/b/collections/c/records/r";
 
 #[test]
 fn timestamps_out_of_range_are_refused() {
+    // Kinto answers 500 or 503.
     let app = App::default();
     let alice = app.user("alice");
     alice.with_records("b", "c", &[]);
@@ -29,6 +30,7 @@ fn timestamps_out_of_range_are_refused() {
 
 #[test]
 fn nul_characters_are_refused() {
+    // Kinto on PostgreSQL answers 503.
     let app = App::default();
     let alice = app.user("alice");
     alice.with_records("b", "c", &[]);
@@ -38,6 +40,7 @@ fn nul_characters_are_refused() {
 
 #[test]
 fn deletions_take_integers_as_timestamps() {
+    // Kinto answers 500, and takes 0 for a date in 1970.
     let app = App::default();
     let alice = app.user("alice");
     alice.with_records("b", "c", &[("r", json!({}))]);
@@ -49,6 +52,7 @@ fn deletions_take_integers_as_timestamps() {
 
 #[test]
 fn schemas_of_any_kind_never_break_the_server() {
+    // Kinto answers 500 if a keyword at the top fails, or `items` is a list.
     let app = App::default();
     let alice = app.user("alice");
     alice.with_records("b", "c", &[]);
@@ -88,6 +92,7 @@ fn bodies_that_are_not_json_are_named() {
 
 #[test]
 fn preconditions_must_be_etags() {
+    // Kinto answers 500 to `*abc`.
     let app = App::default();
     for value in ["*abc", "abc", "W/\"1\""] {
         app.user("alice").header("if-match", value).get("/buckets").expect(400);
