@@ -151,6 +151,12 @@ impl State {
         }
     }
 
+    /// Removes what has this id without trace.
+    pub(super) fn remove_object(&mut self, list: &List, id: &Arc<str>) {
+        let before = self.existing(list).set(id, None);
+        self.undo.push(Undo::Object(list.clone(), Arc::clone(id), before));
+    }
+
     pub(super) fn join(&mut self, member: &str, group: &str) {
         if !self.members.get(group).is_some_and(|members| members.contains(member)) {
             self.link(member, group);
