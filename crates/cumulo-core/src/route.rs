@@ -16,10 +16,8 @@ impl Api {
     /// Where a path leads.
     pub fn route(&self, path: &str) -> Option<Endpoint> {
         let path = path.strip_prefix('/')?.strip_prefix(self.prefix.as_str())?;
-        for (index, plugin) in self.plugins.iter().enumerate() {
-            if let Some(claim) = plugin.claims(path) {
-                return Some(Endpoint::Plugin(index, claim));
-            }
+        if let Some(endpoint) = self.claimed(path) {
+            return Some(endpoint);
         }
         match path {
             "/" => Some(Endpoint::Hello),
@@ -40,6 +38,16 @@ impl Api {
                 None => self.target(path).map(Endpoint::Resource),
             },
         }
+    }
+
+    /// The plugin that claims a path; who claims everything there comes first.
+    fn claimed(&self, path: &str) -> Option<Endpoint> {
+        let claims = self.plugins.iter().enumerate();
+        let mut claims = claims.filter_map(|(index, it)| Some((index, it.claims(path)?)));
+        let first = claims.next()?;
+        let all = [first].into_iter().chain(claims).find(|(_, it)| *it == Claim::Everything);
+        let (index, claim) = all.unwrap_or(first);
+        Some(Endpoint::Plugin(index, claim))
     }
 
     /// The answer for a path that leads nowhere: a redirect, or 404.

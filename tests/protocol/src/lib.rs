@@ -1,5 +1,7 @@
 //! The whole protocol in one process, without sockets: settings, plugins, core and a store.
 
+mod stores;
+
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -15,11 +17,16 @@ use cumulo_kvs::Kvs;
 use cumulo_store::Memory;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
+use tempfile::TempDir;
+
+pub use stores::Kind;
 
 /// A service with an empty store.
 pub struct App {
     service: Arc<Service>,
     runtime: tokio::runtime::Runtime,
+    /// Where the store has its files, if it has any.
+    _folder: Option<TempDir>,
 }
 
 fn cache() -> Arc<dyn Kvs> {
@@ -44,6 +51,15 @@ impl App {
         settings: &[(&str, &str)],
         open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
     ) -> Self {
+        Self::over_at(settings, Arc::new(SystemClock::default()), open)
+    }
+
+    /// The same with another clock.
+    pub fn over_at(
+        settings: &[(&str, &str)],
+        clock: Arc<dyn Clock>,
+        open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
+    ) -> Self {
         let basic = [
             ("multiauth.policies", "basicauth"),
             ("includes", "default_bucket flush"),
@@ -58,14 +74,25 @@ impl App {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let settings = Settings::load(&pairs, &[]).expect("valid settings").settings;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let plugins = cumulo_plugins::enabled(&settings, &[]);
         let api = Api::new(Arc::new(settings), plugins, Arc::clone(&clock));
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().expect("a runtime");
         let service = Arc::new(Service::new(Arc::new(api), open(clock), cache()));
         runtime.block_on(service.start()).expect("the plugins start");
-        Self { service, runtime }
+        Self { service, runtime, _folder: None }
+    }
+
+    /// The same over a store of this kind.
+    pub fn on(kind: Kind, settings: &[(&str, &str)]) -> Self {
+        Self::on_at(kind, settings, Arc::new(SystemClock::default()))
+    }
+
+    /// The same with another clock.
+    pub fn on_at(kind: Kind, settings: &[(&str, &str)], clock: Arc<dyn Clock>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let app = Self::over_at(settings, clock, |clock| kind.open(folder.path(), clock));
+        Self { _folder: Some(folder), ..app }
     }
 
     /// What is stored, for tests that look behind the protocol.

@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn the_capability_shows_what_is_set() {
-        let file = [("history.auto_trim_max_count", "5"), ("history.exclude_resources", "/buckets/a")];
+        let file =
+            [("history.auto_trim_max_count", "5"), ("history.exclude_resources", "/buckets/a")];
         let pairs = file.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let settings = Settings::load(&pairs, &[]).unwrap().settings;
         let (_, value) = History::new(&settings).capability().unwrap();

@@ -133,9 +133,8 @@ fn read_token(text: &str) -> Result<Place> {
         let at = at.parse().ok()?;
         (!id.is_empty()).then(|| (Timestamp(at), id.to_owned()))
     });
-    place.ok_or_else(|| {
-        Invalid::unnamed(Location::Querystring, "_token has invalid content").into()
-    })
+    place
+        .ok_or_else(|| Invalid::unnamed(Location::Querystring, "_token has invalid content").into())
 }
 
 fn next_page(api: &Api, call: &Call, (at, id): &Place) -> String {
@@ -262,7 +261,8 @@ impl Page {
 
     fn merge(&mut self, other: Self) {
         // What the other has left out would be missing after this.
-        if let Some(rest) = other.rest.filter(|rest| self.rest.as_ref().is_none_or(|it| it < rest)) {
+        if let Some(rest) = other.rest.filter(|rest| self.rest.as_ref().is_none_or(|it| it < rest))
+        {
             self.records = self.records.split_off(&rest);
             self.records.remove(&rest);
             self.bytes = self.records.values().map(Vec::len).sum();
