@@ -222,6 +222,29 @@ impl Authorizer<'_> {
         }
     }
 
+    /// Whether `permission`, `read` or `write`, is held on all of the target's list.
+    fn holds_list(
+        &self,
+        target: &Target,
+        permission: &str,
+        tx: &mut dyn Transaction,
+    ) -> Result<bool> {
+        match target.holder() {
+            Some(holder) => self.holds(target, None, holder.resource.granters(permission), tx),
+            None => Ok(self.configured.grant(target.resource, permission, self.principals)),
+        }
+    }
+
+    /// Requires `permission`, `read` or `write`, on all of the target's list.
+    pub fn require_on_list(
+        &self,
+        target: &Target,
+        permission: &str,
+        tx: &mut dyn Transaction,
+    ) -> Result<()> {
+        if self.holds_list(target, permission, tx)? { Ok(()) } else { Err(self.denied()) }
+    }
+
     /// What of the target's list is visible with `permission`, `read` or `write`.
     ///
     /// Who may create in a list sees at least that it is empty.
@@ -231,11 +254,7 @@ impl Authorizer<'_> {
         permission: &str,
         tx: &mut dyn Transaction,
     ) -> Result<Visible> {
-        let all = match target.holder() {
-            Some(holder) => self.holds(target, None, holder.resource.granters(permission), tx)?,
-            None => self.configured.grant(target.resource, permission, self.principals),
-        };
-        if all {
+        if self.holds_list(target, permission, tx)? {
             return Ok(Visible::All);
         }
         let own: Vec<_> = target

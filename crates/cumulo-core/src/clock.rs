@@ -8,21 +8,31 @@ use crate::object::Timestamp;
 pub trait Clock: Send + Sync + 'static {
     /// The present moment.
     fn now(&self) -> Timestamp;
+
+    /// The present moment in microseconds, as far as the clock tells them.
+    fn now_micros(&self) -> i64 {
+        self.now().0.saturating_mul(1000)
+    }
 }
 
 /// The clock of the machine, which never goes back while the process lives.
 #[derive(Debug, Default)]
 pub struct SystemClock {
+    /// In microseconds.
     latest: AtomicI64,
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
+        Timestamp(self.now_micros() / 1000)
+    }
+
+    fn now_micros(&self) -> i64 {
         #[expect(clippy::disallowed_methods, reason = "this is the clock")]
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX));
-        Timestamp(self.latest.fetch_max(now, Ordering::Relaxed).max(now))
+            .map_or(0, |elapsed| i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX));
+        self.latest.fetch_max(now, Ordering::Relaxed).max(now)
     }
 }
 

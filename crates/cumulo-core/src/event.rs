@@ -132,9 +132,13 @@ impl Api {
         /// Plugins that answer each other without end are a defect.
         const ROUNDS: usize = 16;
         let mut told = Vec::new();
-        let mut events = merge(std::mem::take(&mut reply.events));
+        let mut done = std::mem::take(&mut reply.events);
         for _ in 0..ROUNDS {
             let mut raised = Vec::new();
+            for plugin in self.plugins.iter().filter(|_| !done.is_empty()) {
+                plugin.on_events(self, &done, tx, &mut raised)?;
+            }
+            let mut events = merge(done);
             for event in &events {
                 for plugin in self.plugins.iter().filter(|it| it.subscribes(event.action)) {
                     plugin.on_event(self, event, tx, &mut raised)?;
@@ -145,7 +149,7 @@ impl Api {
                 reply.events = told;
                 return Ok(reply);
             }
-            events = merge(raised);
+            done = raised;
         }
         tracing::error!("plugins raise events about events without end");
         Err(ApiError::internal(&self.settings.error_info_link))

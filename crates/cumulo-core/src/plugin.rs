@@ -5,8 +5,8 @@
 //!   [`answer`](Plugin::answer)
 //! - Objects of its own: [`resources`](Plugin::resources), [`place`](Plugin::place),
 //!   [`prepare`](Plugin::prepare), [`before_put`](Plugin::before_put)
-//! - What others do: [`subscribes`](Plugin::subscribes), [`on_event`](Plugin::on_event),
-//!   [`after_commit`](Plugin::after_commit)
+//! - What others do: [`subscribes`](Plugin::subscribes), [`on_events`](Plugin::on_events),
+//!   [`on_event`](Plugin::on_event), [`after_commit`](Plugin::after_commit)
 //! - Users: [`authenticate`](Plugin::authenticate), [`describe_user`](Plugin::describe_user)
 //! - Its life: [`start`](Plugin::start), [`probe`](Plugin::probe), [`stop`](Plugin::stop)
 
@@ -162,6 +162,19 @@ pub trait Plugin: Send + Sync {
     /// Adds what [`on_event`](Self::on_event) is likely to touch when `call` writes at `target`.
     fn foresee(&self, api: &Api, call: &Call, target: &Target, outlook: &mut Outlook) {
         let _ = (api, call, target, outlook);
+    }
+
+    /// [`on_event`](Self::on_event) for everything that was done, one by one and in the order in
+    /// which it was done. It is called before that, and whatever the plugin subscribes to.
+    fn on_events(
+        &self,
+        api: &Api,
+        events: &[Event],
+        tx: &mut dyn Transaction,
+        raised: &mut Vec<Event>,
+    ) -> Result<()> {
+        let _ = (api, events, tx, raised);
+        Ok(())
     }
 
     /// Is told what a request, or a batch, has done, in its transaction. An error becomes the

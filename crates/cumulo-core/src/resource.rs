@@ -1,5 +1,7 @@
 //! The kinds of objects: one table in place of four copies of the code.
 
+use std::borrow::Cow;
+
 use http::Method;
 
 use crate::object::List;
@@ -20,7 +22,7 @@ pub struct Resource {
     pub rights: &'static [(&'static str, &'static [Right])],
     /// Methods of the list.
     pub plural_methods: &'static [Method],
-    /// Methods of an object.
+    /// Methods of an object; of none, objects have no URLs of their own.
     pub object_methods: &'static [Method],
     /// Which ids its objects can have; none if the settings say that.
     pub accepts_id: Option<fn(&str) -> bool>,
@@ -28,6 +30,10 @@ pub struct Resource {
     pub alone: bool,
     /// Texts that every object has. Nobody is shown them, or can filter or sort by them.
     pub secrets: &'static [&'static str],
+    /// The only fields that can be asked about, if not all can.
+    pub fields: Option<&'static [&'static str]>,
+    /// Fields that hold texts: numbers in filters on them are meant as texts.
+    pub texts: &'static [&'static str],
 }
 
 /// A permission on an ancestor, or on the object itself.
@@ -79,6 +85,8 @@ pub static BUCKET: Resource = Resource {
     accepts_id: None,
     alone: false,
     secrets: &[],
+    fields: None,
+    texts: &[],
 };
 
 /// Groups of users, in a bucket.
@@ -104,6 +112,8 @@ pub static GROUP: Resource = Resource {
     accepts_id: None,
     alone: false,
     secrets: &[],
+    fields: None,
+    texts: &[],
 };
 
 /// Collections of records, in a bucket.
@@ -147,6 +157,8 @@ pub static COLLECTION: Resource = Resource {
     accepts_id: None,
     alone: false,
     secrets: &[],
+    fields: None,
+    texts: &[],
 };
 
 /// Records, in a collection.
@@ -177,6 +189,8 @@ pub static RECORD: Resource = Resource {
     accepts_id: None,
     alone: false,
     secrets: &[],
+    fields: None,
+    texts: &[],
 };
 
 /// Every kind of the core, parents before children; plugins add more.
@@ -269,7 +283,7 @@ impl Target {
             let Some(id) = segments.next() else {
                 return Some(Self { resource, list, ancestors, id: None, everywhere: false });
             };
-            if id.is_empty() {
+            if id.is_empty() || resource.object_methods.is_empty() {
                 return None;
             }
             if resource.alone {
@@ -320,7 +334,26 @@ impl Target {
 
 /// The URI of an object, without version prefix.
 pub fn uri_of(list: &List, id: &str) -> String {
-    format!("{}/{}s/{id}", holder_uri(list), list.resource)
+    format!("{}/{}/{id}", holder_uri(list), plural(list.resource))
+}
+
+/// Kinds whose plural is not made with an `s`: their singular and their plural.
+const IRREGULAR: &[(&str, &str)] = &[("history", "history")];
+
+/// The plural of a kind's name, as in URIs.
+pub fn plural(singular: &str) -> Cow<'_, str> {
+    match IRREGULAR.iter().find(|(known, _)| *known == singular) {
+        Some((_, plural)) => Cow::Borrowed(*plural),
+        None => Cow::Owned(format!("{singular}s")),
+    }
+}
+
+/// The kind whose name has this plural; none if that is no plural.
+pub fn singular(plural: &str) -> Option<&str> {
+    match IRREGULAR.iter().find(|(_, known)| *known == plural) {
+        Some((singular, _)) => Some(singular),
+        None => plural.strip_suffix('s'),
+    }
 }
 
 /// The URI of what holds a list; empty for root lists, and for those that have the id of their only
@@ -346,5 +379,18 @@ mod tests {
         {
             assert_eq!(Target::parse(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn plurals_lead_back_to_their_kinds() {
+        for resource in RESOURCES {
+            assert_eq!(plural(resource.name), resource.plural);
+        }
+        for name in ["bucket", "record", "history", "account"] {
+            assert_eq!(singular(&plural(name)), Some(name));
+        }
+        let list = List::new("/buckets/b", "history");
+        assert_eq!(uri_of(&list, "x"), "/buckets/b/history/x");
+        assert_eq!(singular("sheep"), None);
     }
 }

@@ -15,12 +15,10 @@ use crate::{
 
 impl Api {
     /// Where a path leads.
-    pub(crate) fn route(&self, path: &str) -> Option<Endpoint> {
+    pub fn route(&self, path: &str) -> Option<Endpoint> {
         let path = path.strip_prefix('/')?.strip_prefix(self.prefix.as_str())?;
-        for (index, plugin) in self.plugins.iter().enumerate() {
-            if let Some(claim) = plugin.claims(path) {
-                return Some(Endpoint::Plugin(index, claim));
-            }
+        if let Some(endpoint) = self.claimed(path) {
+            return Some(endpoint);
         }
         if let Some(form) = Form::at(path) {
             return Some(Endpoint::Openapi(form));
@@ -44,6 +42,16 @@ impl Api {
                 None => self.target(path).map(Endpoint::Resource),
             },
         }
+    }
+
+    /// The plugin that claims a path; who claims everything there comes first.
+    fn claimed(&self, path: &str) -> Option<Endpoint> {
+        let claims = self.plugins.iter().enumerate();
+        let mut claims = claims.filter_map(|(index, it)| Some((index, it.claims(path)?)));
+        let first = claims.next()?;
+        let all = [first].into_iter().chain(claims).find(|(_, it)| *it == Claim::Everything);
+        let (index, claim) = all.unwrap_or(first);
+        Some(Endpoint::Plugin(index, claim))
     }
 
     /// The answer for a path that leads nowhere: a redirect, or 404.

@@ -283,6 +283,10 @@ pub trait Transaction {
         last_modified: Option<Timestamp>,
     ) -> Result<Option<Timestamp>>;
 
+    /// Removes live objects of a list without trace, and their access control lists; ids that are
+    /// not there don't matter. The list timestamp stays as it is.
+    fn erase(&mut self, list: &List, ids: &[String]) -> Result<()>;
+
     /// Removes without trace all that lies below the object with this URI, at any depth: objects,
     /// tombstones, access control lists, list timestamps, and the memberships of groups. A list
     /// that is created anew starts later than any timestamp it ever had.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cumulo_core::{
     api::Api,
     authentication::{Sender, hmac_hex},
-    call::{Call, Endpoint},
+    call::Call,
     cors,
     error::{ApiError, Invalid, Location, Result},
     event::{Action, Event, Impact},
@@ -47,7 +47,7 @@ impl Plugin for DefaultBucket {
 
     fn target(&self, api: &Api, call: &Call) -> Option<Target> {
         let bucket = bucket_id(api, call.user.as_deref()?);
-        Target::parse(&format!("/buckets/{bucket}{}", subpath(api, call)))
+        api.target(&format!("/buckets/{bucket}{}", subpath(api, call)))
     }
 
     fn answer(&self, api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
@@ -97,11 +97,10 @@ fn real_call(api: &Api, call: &Call, bucket: &str, subpath: &str) -> Result<Call
     let mut request = call.request.clone();
     request.path = format!("/{}/buckets/{bucket}{subpath}", api.prefix());
     let body = call.body.clone().map(|body| with_real_id(body, subpath, bucket));
-    let target = Target::parse(&format!("/buckets/{bucket}{subpath}"));
-    let target = target.ok_or_else(ApiError::url_not_found)?;
+    let endpoint = api.route(&request.path).ok_or_else(ApiError::url_not_found)?;
     let sender = Sender { user: call.user.clone(), logins: Vec::new() };
     let redeemed = call.redeemed.clone();
-    Ok(Call { redeemed, ..Call::new(request, Endpoint::Resource(target), sender, body) })
+    Ok(Call { redeemed, ..Call::new(request, endpoint, sender, body) })
 }
 
 /// A bucket that is written under its alias may call itself by it.

@@ -3,6 +3,7 @@
 pub mod accounts;
 mod default_bucket;
 mod flush;
+mod history;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
     ("accounts", |_| Box::<accounts::Accounts>::default()),
     ("default_bucket", |_| Box::new(default_bucket::DefaultBucket)),
     ("flush", |_| Box::new(flush::Flush)),
+    ("history", |settings| Box::new(history::History::new(settings))),
 ];
 
 /// The plugins that the settings switch on, in their order, of these and `more`.

@@ -52,6 +52,15 @@ impl App {
         settings: &[(&str, &str)],
         open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
     ) -> Self {
+        Self::over_at(settings, Arc::new(SystemClock::default()), open)
+    }
+
+    /// The same with another clock.
+    pub fn over_at(
+        settings: &[(&str, &str)],
+        clock: Arc<dyn Clock>,
+        open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
+    ) -> Self {
         let basic = [
             ("multiauth.policies", "basicauth"),
             ("includes", "default_bucket flush"),
@@ -66,7 +75,6 @@ impl App {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let settings = Settings::load(&pairs, &[]).expect("valid settings").settings;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let plugins = cumulo_plugins::enabled(&settings, &[]);
         let api = Api::new(Arc::new(settings), plugins, Arc::clone(&clock));
         let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -89,6 +97,13 @@ impl App {
     ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let app = Self::over(settings, |clock| wrap(kind.open(folder.path(), clock)));
+        Self { _folder: Some(folder), ..app }
+    }
+
+    /// The same with another clock.
+    pub fn on_at(kind: Kind, settings: &[(&str, &str)], clock: Arc<dyn Clock>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let app = Self::over_at(settings, clock, |clock| kind.open(folder.path(), clock));
         Self { _folder: Some(folder), ..app }
     }
 

@@ -11,10 +11,14 @@ use serde_json::{Value, json};
 
 /// A service over an empty database, and its store.
 fn app(name: &str) -> (App, Arc<Postgres>) {
+    app_with(name, &[])
+}
+
+fn app_with(name: &str, settings: &[(&str, &str)]) -> (App, Arc<Postgres>) {
     let url = Server::shared().create_database(name).unwrap();
     Postgres::migrate(&url, false).unwrap();
     let mut store = None;
-    let app = App::over(&[], |clock| {
+    let app = App::over(settings, |clock| {
         let opened = Arc::new(Postgres::open(&url, PostgresOptions::default(), clock).unwrap());
         Arc::clone(store.insert(opened)) as _
     });
@@ -83,6 +87,33 @@ fn a_batch_takes_as_many_round_trips_as_one_write() {
     let batch = json!({"requests": items});
     assert_eq!(ann.trips("POST", "/batch", &batch, 200), 2, "creations");
     assert_eq!(ann.trips("POST", "/batch", &batch, 200), 2, "replacements");
+}
+
+#[test]
+fn history_takes_no_round_trip_of_its_own() {
+    let (app, store) =
+        app_with("round_trips_of_history", &[("includes", "history default_bucket")]);
+    let client = app.user("ann");
+    client.with_records("b", "c", &[("r", json!({"n": 1}))]);
+    let ann = Counted { client: client.clone(), store: &store };
+    let (record, none, data) = (format!("{RECORDS}/r"), Value::Null, json!({"data": {"n": 2}}));
+    assert_eq!(ann.trips("POST", RECORDS, &data, 201), 2, "a creation");
+    assert_eq!(ann.trips("PUT", &record, &data, 200), 2, "a replacement");
+    assert_eq!(ann.trips("DELETE", &record, &none, 200), 2, "a deletion");
+    assert_eq!(ann.trips("PUT", "/buckets/b", &data, 200), 2, "a bucket");
+    assert_eq!(ann.trips("POST", "/buckets", &json!({"data": {"id": "b2"}}), 201), 2, "a new one");
+    assert_eq!(ann.trips("POST", "/buckets", &data, 201), 3, "a new one whose id nobody knows");
+    let group = json!({"data": {"members": ["x"]}});
+    assert_eq!(ann.trips("PUT", "/buckets/b/groups/g", &group, 201), 2, "a group");
+    let notes = "/buckets/default/collections/notes/records";
+    ann.trips("POST", notes, &data, 201);
+    assert_eq!(ann.trips("POST", notes, &data, 201), 2, "in the default bucket");
+    let items: Vec<_> = (0..25)
+        .map(|n| json!({"method": "PUT", "path": format!("{RECORDS}/{n}"), "body": data}))
+        .collect();
+    assert_eq!(ann.trips("POST", "/batch", &json!({"requests": items}), 200), 2, "a batch");
+    assert_eq!(ann.trips("GET", "/buckets/b/history", &none, 200), 2, "the history");
+    assert_eq!(ann.trips("DELETE", "/buckets/b", &none, 200), 2, "with all below");
 }
 
 #[test]

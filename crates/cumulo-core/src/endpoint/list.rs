@@ -140,10 +140,12 @@ fn deprecated_to(api: &Api) -> HeaderValue {
     api.alert("soft-eol", Some(message), Some(url))
 }
 
-/// The parameters of a request to a list of schemaless objects; `problems` are those found before.
+/// The parameters of a request to a list; `problems` are those found before.
 pub(super) fn parameters(cx: &Context<'_>, problems: Vec<Invalid>) -> Result<ListParams> {
-    let known = Known::AllBut(cx.resource().secrets);
+    let resource = cx.resource();
+    let known = resource.fields.map_or(Known::AllBut(resource.secrets), Known::Only);
     let mut params = parse_parameters(cx.api, cx.call, known, problems)?;
+    params.query.compare_as_text(resource.texts);
     if cx.target.everywhere {
         // Objects of several lists may have the same timestamp.
         params.query.sort.push(Sort { field: Field::Id, descending: false });

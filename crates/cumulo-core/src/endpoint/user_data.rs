@@ -1,5 +1,7 @@
 //! `/__user_data__/{principal}`: removes all that a principal owns, and its name everywhere.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use serde_json::json;
 
@@ -54,7 +56,7 @@ fn delete_owned(
             continue;
         }
         if grant.acl.is_written_by_only(principal) {
-            events.extend(delete_one(api, call, &grant, tx)?);
+            events.extend(delete_one(api, call, principal, &grant, tx)?);
         } else {
             let mut acl = Acl::clone(&grant.acl);
             acl.remove_principal(principal);
@@ -68,6 +70,7 @@ fn delete_owned(
 fn delete_one(
     api: &Api,
     call: &Call,
+    principal: &str,
     grant: &Grant,
     tx: &mut dyn Transaction,
 ) -> Result<Option<Event>> {
@@ -82,9 +85,11 @@ fn delete_one(
     let (Some(timestamp), Some(target), Some(old)) = (deleted, target, old) else {
         return Ok(None);
     };
-    let (object, acl) = (old.object, old.acl);
+    // Nothing that is told names them any more.
+    let (object, mut acl) = (old.object, Acl::clone(&old.acl));
+    acl.remove_principal(principal);
     let data = render::without(&object.data, target.resource.secrets).into_owned();
     let new = render::tombstone(&grant.id, timestamp);
-    let impact = Impact { new, old: Some(Object { data, ..object }), acl };
+    let impact = Impact { new, old: Some(Object { data, ..object }), acl: Arc::new(acl) };
     Ok(Some(Event::new(Action::Delete, call, &target, uri).with(impact)))
 }

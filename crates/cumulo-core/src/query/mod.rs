@@ -90,3 +90,37 @@ pub enum Op {
     /// The field is missing. Only pages ask this.
     Missing,
 }
+
+impl Query {
+    /// Makes texts of the numbers, and of true and false, that filters compare these fields with.
+    pub fn compare_as_text(&mut self, fields: &[&str]) {
+        for Filter { field, op } in &mut self.filters {
+            if matches!(field, Field::Data(path) if fields.iter().any(|name| path == &[*name])) {
+                let values = op.values_mut().iter_mut();
+                values.filter(|value| value.is_number() || value.is_boolean()).for_each(|value| {
+                    *value = Value::from(value.to_string());
+                });
+            }
+        }
+    }
+}
+
+impl Op {
+    /// What the field is compared with.
+    fn values_mut(&mut self) -> &mut [Value] {
+        match self {
+            Self::Eq(value)
+            | Self::Not(value)
+            | Self::Lt(value)
+            | Self::Max(value)
+            | Self::Gt(value)
+            | Self::Min(value) => std::slice::from_mut(value),
+            Self::In(values) | Self::Exclude(values) => values,
+            Self::Contains(_)
+            | Self::ContainsAny(_)
+            | Self::Like(_)
+            | Self::Has(_)
+            | Self::Missing => &mut [],
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{CacheEngine, Engine, PolicyKind, Settings, source::Source};
-use crate::authorization::EVERYONE;
+use crate::{authorization::EVERYONE, resource::Target};
 
 /// Brings the settings into their final shape and finds what can't work.
 pub(super) fn run(settings: &mut Settings, source: &mut Source) {
@@ -16,6 +16,7 @@ pub(super) fn run(settings: &mut Settings, source: &mut Source) {
     check_version(settings, source);
     check_security(settings, source);
     check_accounts(settings, source);
+    check_history(settings, source);
 }
 
 fn check_storage(settings: &Settings, source: &mut Source) {
@@ -178,6 +179,23 @@ fn check_accounts(settings: &Settings, source: &mut Source) {
              add there: {names}"
         );
         source.mistake("account_create_principals", problem);
+    }
+}
+
+fn check_history(settings: &Settings, source: &mut Source) {
+    let is_object = |uri: &str| Target::parse(uri).is_some_and(|target| target.id.is_some());
+    for uri in settings.history_exclude_resources.iter().filter(|uri| !is_object(uri)) {
+        let problem = format!("expected URIs such as /buckets/blog/collections/posts, got '{uri}'");
+        source.mistake("history.exclude_resources", problem);
+    }
+    let never = settings.history_auto_trim_max_count <= 0;
+    if never && !settings.history_auto_trim_user_ids.is_empty() {
+        let warning = format!(
+            "'{}' has no effect without '{}'.",
+            source.typed("history.auto_trim_user_ids"),
+            source.typed("history.auto_trim_max_count")
+        );
+        source.warnings.push(warning);
     }
 }
 

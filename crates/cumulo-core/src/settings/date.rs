@@ -24,7 +24,14 @@ impl Value for Timestamp {
 
 /// The date and time in UTC, such as `2030-01-31T10:00:00.123`.
 pub fn iso(timestamp: Timestamp) -> String {
-    let (days, millis) = (timestamp.0.div_euclid(86_400_000), timestamp.0.rem_euclid(86_400_000));
+    let text = iso_micros(timestamp.0.saturating_mul(1000));
+    text[..text.len() - 3].to_owned()
+}
+
+/// The date and time in UTC of microseconds since the epoch, such as `2030-01-31T10:00:00.123456`.
+pub fn iso_micros(micros: i64) -> String {
+    const DAY: i64 = 86_400_000_000;
+    let (days, micros) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
     // Count from March of the year 0, in eras of 400 years.
     let day = days + 719_468;
     let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
@@ -34,9 +41,9 @@ pub fn iso(timestamp: Timestamp) -> String {
     let day = day - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
     let year = era * 400 + year + i64::from(month <= 2);
-    let (seconds, millis) = (millis / 1000, millis % 1000);
+    let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}")
 }
 
 /// Days since the epoch of `2030-01-31` (also with slashes).

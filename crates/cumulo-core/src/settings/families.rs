@@ -85,8 +85,17 @@ const CLASSES: &[(&str, PolicyKind)] = &[
         PolicyKind::Plugin("accounts"),
     ),
 ];
-const RESOURCES: &[&str] =
-    &["bucket", "collection", "group", "record", "account", "history", "permissions", "user-data"];
+const RESOURCES: &[&str] = &[
+    "bucket",
+    "collection",
+    "group",
+    "record",
+    "account",
+    "history",
+    "permissions",
+    "user-data",
+    "counters",
+];
 const PERMISSIONS: &[&str] = &["read", "write", "create", "delete"];
 const METHODS: &[&str] = &["get", "head", "options", "post", "put", "patch", "delete"];
 

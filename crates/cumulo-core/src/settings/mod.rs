@@ -49,7 +49,7 @@ use self::{source::Source, table::settings, value::Value};
 use crate::object::Timestamp;
 
 /// The plugins that there are, by their short names.
-pub const PLUGINS: &[&str] = &["accounts", "default_bucket", "flush"];
+pub const PLUGINS: &[&str] = &["accounts", "default_bucket", "flush", "history"];
 
 settings! {
     /// Everything that can be chosen when the service starts.
@@ -58,8 +58,8 @@ settings! {
         "Service" {
             /// Refuse everything that writes.
             readonly: bool = false,
-            /// The plugins to switch on, in order: `accounts`, `default_bucket`, `flush`. The names
-            /// may have the prefix `kinto.plugins.`.
+            /// The plugins to switch on, in order: `accounts`, `default_bucket`, `flush`, `history`.
+            /// The names may have the prefix `kinto.plugins.`.
             includes: Vec<String> = Vec::new(),
             /// The most requests in one batch. 0 or nothing: no limit.
             batch_max_requests: Option<usize> = Some(25),
@@ -211,6 +211,26 @@ settings! {
             /// The file that `/__version__` serves.
             version_json_path: String = "version.json".into(),
         }
+        "History" {
+            /// What has no history: the URIs of buckets, of collections (with their records), of
+            /// groups and of records, such as `/buckets/blog/collections/drafts`.
+            history_exclude_resources ["history.exclude_resources"]: Vec<String> = Vec::new(),
+            /// The ids of users whose changes are not noted, such as `account:bot`.
+            history_exclude_user_ids ["history.exclude_user_ids"]: Vec<String> = Vec::new(),
+            /// How many entries stay, in each bucket and for each kind of objects, when old ones
+            /// are removed. 0 or -1: all.
+            history_auto_trim_max_count ["history.auto_trim_max_count"]: i64 = -1 => -1..=1_000_000_000_000,
+            /// Remove only entries of these users, each counted by itself. Nothing: of all users
+            /// together.
+            history_auto_trim_user_ids ["history.auto_trim_user_ids"]: Vec<String> = Vec::new(),
+            /// How many entries there may be beyond that, before old ones are removed.
+            history_auto_trim_threshold ["history.auto_trim_threshold"]: u32 = 100,
+        }
+        "Administration" {
+            /// A folder that the plugin `admin` serves at `/admin/`: an `index.html` and what that
+            /// needs, and a file `VERSION`. Nothing: a page about this server.
+            admin_assets_path: String = String::new(),
+        }
         "Back off and end of service" {
             /// Ask clients, with a `Backoff` header, to wait so many seconds.
             backoff: Option<u32> = None,
@@ -240,6 +260,7 @@ settings! {
         principals: HashMap<String, Vec<String>> = HashMap::from([
             ("bucket_create".into(), vec!["system.Authenticated".into()]),
             ("permissions_read".into(), vec!["system.Everyone".into()]),
+            ("counters_read".into(), vec!["system.Everyone".into()]),
         ]),
         /// How long responses may be kept, by what stands before `_cache_expires_seconds`:
         /// `bucket`, `blog.articles.record`, `blog_articles_record`.

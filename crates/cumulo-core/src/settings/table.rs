@@ -21,8 +21,8 @@ pub struct Key {
 
 /// Makes the struct, `Default`, the reader and `KEYS`.
 ///
-/// The first block is the table: a setting is read under the name of its field, and a number may
-/// be limited with `=> 1..=100`. The second block has the fields that are made from families of
+/// The first block is the table: a setting is read under the name of its field, or under one that
+/// follows it in brackets, and a number may be limited with `=> 1..=100`. The second block has the fields that are made from families of
 /// settings, which [`families`](super::families) reads.
 macro_rules! settings {
     (
@@ -31,7 +31,7 @@ macro_rules! settings {
             $( $section:literal {
                 $(
                     $(#[doc = $doc:literal])+
-                    $field:ident: $type:ty = $default:expr $(=> $range:expr)?,
+                    $field:ident $([$alias:literal])?: $type:ty = $default:expr $(=> $range:expr)?,
                 )+
             } )+
         }
@@ -57,7 +57,7 @@ macro_rules! settings {
                 Self {
                     $($(
                         $field: source.read(
-                            stringify!($field),
+                            [$($alias,)? stringify!($field)][0],
                             $default,
                             None$(.or(Some($range)))?,
                         ),
@@ -71,7 +71,7 @@ macro_rules! settings {
         pub static KEYS: &[Key] = &[
             $($(
                 Key {
-                    name: stringify!($field),
+                    name: [$($alias,)? stringify!($field)][0],
                     section: $section,
                     docs: &[$($doc),+],
                     expects: <$type as Value>::expects,

@@ -15,6 +15,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use cumulo_core::{
     object::{Acl, List, Object, Timestamp},
     query::Query,
+    resource::plural,
     store::{Access, Outcome, Store},
 };
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -166,7 +167,7 @@ struct Source {
 impl Source {
     fn new(parent: &str, resource: &'static str, with_permissions: bool) -> Self {
         let list = Some(Arc::new(List::new(parent, resource)));
-        Self { path: format!("{parent}/{resource}s"), list, with_permissions }
+        Self { path: format!("{parent}/{}", plural(resource)), list, with_permissions }
     }
 
     fn list_of(&self, id: &str) -> Arc<List> {

@@ -54,6 +54,8 @@ static ACCOUNT: Resource = Resource {
     accepts_id: Some(is_name),
     alone: true,
     secrets: &[PASSWORD],
+    fields: None,
+    texts: &[],
 };
 
 static RESOURCES: [&Resource; 1] = [&ACCOUNT];

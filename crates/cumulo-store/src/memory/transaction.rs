@@ -178,6 +178,16 @@ impl Transaction for Tx<'_> {
         Ok(Some(last_modified))
     }
 
+    fn erase(&mut self, list: &List, ids: &[String]) -> Result<()> {
+        self.write()?;
+        for id in ids {
+            if let Some(id) = self.live(list, id).map(|stored| Arc::clone(&stored.id)) {
+                self.state.remove_object(list, &id);
+            }
+        }
+        Ok(())
+    }
+
     fn delete_below(&mut self, uri: &str) -> Result<()> {
         let now = self.clock.now();
         let state = self.write()?;

@@ -197,6 +197,20 @@ const ENDS_BELOW: &str = "(SELECT parent_id, resource_name, max(last_modified) A
     SELECT parent_id, resource_name, last_modified FROM timestamps WHERE BELOW) AS all_below \
     GROUP BY parent_id, resource_name) AS ended";
 
+/// Removes live objects of a list, and their access control lists.
+pub(super) fn erase(list: &List, ids: &[String]) -> [Command; 2] {
+    const ENTRIES: &str = "DELETE FROM access_control_entries e USING objects o \
+        WHERE o.parent_id = $1 AND o.resource_name = $2 AND o.id = ANY($3) AND NOT o.deleted \
+        AND e.object_id = $4 || o.id";
+    const OBJECTS: &str = "DELETE FROM objects \
+        WHERE parent_id = $1 AND resource_name = $2 AND id = ANY($3) AND NOT deleted";
+    let [parent, resource] = names(list);
+    let params = vec![parent, resource, Param::Texts(ids.to_vec())];
+    let mut with_prefix = params.clone();
+    with_prefix.push(Param::Text(uri_of(list, "")));
+    [Command::new(ENTRIES, with_prefix), Command::new(OBJECTS, params)]
+}
+
 /// Removes all that lies below a URI; lists whose timestamps are ahead of `now` keep them, and
 /// the others move the floor.
 pub(super) fn remove_below(uri: &str, now: Timestamp) -> Vec<Command> {

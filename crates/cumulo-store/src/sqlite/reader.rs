@@ -368,6 +368,10 @@ impl Transaction for ReadTx<'_> {
         Err(Error::ReadOnly)
     }
 
+    fn erase(&mut self, _: &List, _: &[String]) -> Result<()> {
+        Err(Error::ReadOnly)
+    }
+
     fn delete_below(&mut self, _: &str) -> Result<()> {
         Err(Error::ReadOnly)
     }

@@ -141,6 +141,20 @@ impl Transaction for WriteTx<'_> {
         Ok(Some(stamp))
     }
 
+    fn erase(&mut self, list: &List, ids: &[String]) -> Result<()> {
+        for id in ids {
+            let Some((row, before)) = self.live(list, id)? else { continue };
+            self.write()?;
+            self.execute(
+                "DELETE FROM object WHERE list = ?1 AND deleted = 0 AND last_modified = ?2",
+                params![row.id, before.last_modified],
+            )?;
+            self.touch(list, id);
+            self.set_list_row(list, Some(ListRow { live: row.live - 1, ..row }));
+        }
+        Ok(())
+    }
+
     fn delete_below(&mut self, uri: &str) -> Result<()> {
         self.write()?;
         self.remove_lists(Some(uri))?;

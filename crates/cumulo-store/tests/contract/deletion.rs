@@ -36,6 +36,49 @@ pub(crate) fn all_below_is_removed(db: &Db) {
     assert!(db.read(|tx| tx.granted(&["alice".into()])).is_empty());
 }
 
+pub(crate) fn erased_objects_leave_no_trace(db: &Db) {
+    for id in ["a", "b", "c", "gone"] {
+        db.put_acl(&posts(), id, &acl("read", "alice"));
+    }
+    db.delete(&posts(), "gone");
+    let other = List::new("/buckets/blog/collections/other", "record");
+    db.put_acl(&other, "b", &acl("read", "alice"));
+    let end = db.timestamp(&posts());
+    let ids = ["b", "c", "gone", "missing"].map(str::to_owned);
+    db.write(move |tx| tx.erase(&posts(), &ids));
+    assert_eq!(db.ids(&posts()), ["a"]);
+    assert_eq!(all(db, &posts()), 2, "the tombstone stays");
+    assert_eq!(db.count(&posts(), &Query::default()), 1);
+    assert!(db.acl(&posts(), "b").is_none());
+    assert_eq!(db.shared(&posts(), "alice"), ["a"]);
+    assert_eq!(db.shared(&other, "alice"), ["b"], "the same id elsewhere");
+    assert_eq!(db.timestamp(&posts()), end);
+    assert!(db.put(&posts(), "b") > end);
+    assert!(db.acl(&posts(), "b").unwrap().0.is_empty());
+}
+
+pub(crate) fn erasing_the_newest_keeps_the_timestamp(db: &Db) {
+    db.put(&posts(), "a");
+    db.put(&posts(), "b");
+    let end = db.timestamp(&posts());
+    db.write(move |tx| tx.erase(&posts(), &["b".to_owned()]));
+    assert_eq!(db.timestamp(&posts()), end);
+    assert!(db.put(&posts(), "c") > end);
+}
+
+pub(crate) fn erasing_can_be_undone(db: &Db) {
+    db.put_acl(&posts(), "a", &acl("read", "alice"));
+    db.write(|tx| {
+        tx.savepoint()?;
+        tx.erase(&posts(), &["a".to_owned()])?;
+        assert!(tx.get(&posts(), "a")?.is_none());
+        tx.rollback()
+    });
+    assert_eq!(db.ids(&posts()), ["a"]);
+    assert_eq!(db.shared(&posts(), "alice"), ["a"]);
+    assert_eq!(db.count(&posts(), &Query::default()), 1);
+}
+
 pub(crate) fn siblings_with_wildcards_stay(db: &Db) {
     let odd =
         ["blog_", "blog%", "blog*", "blog2", "blog0", "blog.", "blog/", "blo", "BLOG", "bl_g"];

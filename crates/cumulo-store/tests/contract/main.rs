@@ -87,6 +87,9 @@ macro_rules! store_contract {
                     a_member_can_leave_all_groups;
                 deletion:
                     all_below_is_removed,
+                    erased_objects_leave_no_trace,
+                    erasing_the_newest_keeps_the_timestamp,
+                    erasing_can_be_undone,
                     siblings_with_wildcards_stay,
                     memberships_of_groups_below_are_removed,
                     the_object_itself_and_its_list_stay,

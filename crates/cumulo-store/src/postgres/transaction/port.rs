@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use cumulo_core::{
     object::{Acl, List, Object, Row as ObjectRow, TOMBSTONE, Timestamp},
     query::Query,
-    resource::uri_of,
+    resource::{singular, uri_of},
     store::{
         Entry, Flaw, Grant, Membership, Recount, Result, Tombstones, Transaction, Visit, VisitEntry,
     },
@@ -137,6 +137,20 @@ impl Transaction for Tx<'_> {
         self.moved(list, at)?;
         self.known.set_object(list, id, None);
         Ok(Some(at))
+    }
+
+    fn erase(&mut self, list: &List, ids: &[String]) -> Result<()> {
+        self.lock_list(list)?;
+        // The newest may go.
+        if let Some(end) = self.list_state(list)?.timestamp() {
+            self.store_timestamp(list, end)?;
+        }
+        for id in ids {
+            self.known.forget_object(list, id);
+        }
+        let [entries, objects] = statement::erase(list, ids);
+        self.keep(entries)?;
+        self.keep(objects)
     }
 
     fn delete_below(&mut self, uri: &str) -> Result<()> {
@@ -413,7 +427,7 @@ impl Tx<'_> {
         let split = || {
             let (list_uri, id) = uri.rsplit_once('/')?;
             let (parent, plural) = list_uri.rsplit_once('/')?;
-            Some((parent, self.shared.resources.intern(plural.strip_suffix('s')?), id))
+            Some((parent, self.shared.resources.intern(singular(plural)?), id))
         };
         let Some((parent, resource, id)) = split() else { return Vec::new() };
         let mut parents = vec![parent];
