@@ -3,6 +3,7 @@
 pub mod accounts;
 mod default_bucket;
 mod flush;
+mod openid;
 
 use cumulo_core::{plugin::Plugin, settings::Settings};
 
@@ -14,6 +15,7 @@ pub const BUILT_IN: &[(&str, Constructor)] = &[
     ("accounts", || Box::<accounts::Accounts>::default()),
     ("default_bucket", || Box::new(default_bucket::DefaultBucket)),
     ("flush", || Box::new(flush::Flush)),
+    ("openid", || Box::<openid::OpenId>::default()),
 ];
 
 /// The plugins that the settings switch on, in their order.
