@@ -15,6 +15,7 @@ mod example;
 mod fuzz;
 mod kinto;
 mod moving;
+mod openid;
 mod packages;
 mod project;
 mod replica;
@@ -44,6 +45,8 @@ enum Task {
     Conformance(conformance::Arguments),
     /// Run kinto-http.py and kinto.js against the release build
     Clients(server::ServerArguments),
+    /// Log in to the release build with real identity providers
+    Openid(server::ServerArguments),
     /// Load real data into the release build, and check its answers
     Example(server::ServerArguments),
     /// Kill the release build while clients write, and check what it has kept
@@ -84,6 +87,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Test => Ok(test::run_everything()),
         Task::Conformance(arguments) => conformance::run(&arguments),
         Task::Clients(arguments) => clients::run(&arguments),
+        Task::Openid(arguments) => openid::run(&arguments),
         Task::Example(arguments) => example::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Copies(arguments) => copies::run(&arguments),

@@ -8,7 +8,9 @@ use crate::conformance::{self, Backend, Cache};
 use crate::project::{self, run, run_and_read};
 use crate::server::ServerArguments;
 use crate::steps::{Steps, Tally};
-use crate::{clients, copies, crash, disk, example, fuzz, moving, packages, replica, together};
+use crate::{
+    clients, copies, crash, disk, example, fuzz, moving, openid, packages, replica, together,
+};
 
 /// Run every step, whatever comes of the others; those that need the program are left out when it
 /// does not build.
@@ -34,6 +36,7 @@ pub(crate) fn run_everything() -> Tally {
         steps.run("conformance, redis", || conformance::run_cache(Cache::Redis));
         steps.run("conformance, memcached", || conformance::run_cache(Cache::Memcached));
         steps.run("clients", || clients::run(&ServerArguments::default()));
+        steps.run("openid", || openid::run(&ServerArguments::default()));
         steps.run("example", || example::run(&ServerArguments::default()));
         steps.run("crash", || crash::run(&crash::Arguments::default()));
         steps.run("copies", || copies::run(&copies::Arguments::default()));
