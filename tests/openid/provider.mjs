@@ -20,8 +20,14 @@ export async function startProvider({ issuer, client, audience, keys }) {
     accessTokenFormat: "jwt",
     jwt: { sign: { alg: "ES256" } },
   };
+  const registered = {
+    ...client,
+    response_types: ["code"],
+    token_endpoint_auth_method: "client_secret_post",
+    id_token_signed_response_alg: "ES256",
+  };
   const provider = new Provider(issuer, {
-    clients: [{ ...client, response_types: ["code"], token_endpoint_auth_method: "client_secret_post" }],
+    clients: [registered],
     claims: { openid: ["sub"], email: ["email", "email_verified"] },
     findAccount: (_, id) => ({
       accountId: id,

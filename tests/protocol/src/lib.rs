@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use cumulo_core::{
     api::Api,
     clock::{Clock, SystemClock},
+    plugin::Plugin,
     request::Request,
     settings::Settings,
     store::Store,
@@ -44,6 +45,22 @@ impl App {
         settings: &[(&str, &str)],
         open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
     ) -> Self {
+        Self::new(settings, open, cumulo_plugins::enabled)
+    }
+
+    /// The same with other plugins than the settings name.
+    pub fn with_plugins(
+        settings: &[(&str, &str)],
+        plugins: impl FnOnce(&Settings) -> Vec<Box<dyn Plugin>>,
+    ) -> Self {
+        Self::new(settings, |clock| Arc::new(Memory::new(clock)), plugins)
+    }
+
+    fn new(
+        settings: &[(&str, &str)],
+        open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
+        plugins: impl FnOnce(&Settings) -> Vec<Box<dyn Plugin>>,
+    ) -> Self {
         let basic = [
             ("multiauth.policies", "basicauth"),
             ("includes", "default_bucket flush"),
@@ -59,7 +76,7 @@ impl App {
             .collect();
         let settings = Settings::load(&pairs, &[]).expect("valid settings").settings;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let plugins = cumulo_plugins::enabled(&settings);
+        let plugins = plugins(&settings);
         let api = Api::new(Arc::new(settings), plugins, Arc::clone(&clock));
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().expect("a runtime");
