@@ -24,7 +24,8 @@ pub(crate) fn run(arguments: &ServerArguments) -> Result<Tally> {
     let folder = project::root().join("tests/clients");
     let (_data, server) = arguments.start(&SETTINGS)?;
     let mut tally = python(&folder.join("python"), &server.url())?;
-    tally += javascript(&folder.join("javascript"), &server.url())?;
+    println!("kinto.js");
+    tally += node(&folder.join("javascript"), &[("SERVER_URL", server.url())])?;
     if tally.failed > 0 {
         println!("the end of the server's log:\n{}", server.log_tail());
     }
@@ -63,10 +64,10 @@ pub(crate) fn pytest(
     Ok(tally)
 }
 
-/// Node looks for packages beside the files that import them, so the tests are copied to a
-/// folder from where a link leads to the packages.
-fn javascript(folder: &Path, url: &str) -> Result<Tally> {
-    println!("kinto.js");
+/// The tests of a folder, with Node and some environment variables. Node looks for packages beside
+/// the files that import them, so the files are copied to a folder from where a link leads to the
+/// packages.
+pub(crate) fn node(folder: &Path, variables: &[(&str, String)]) -> Result<Tally> {
     let packages = packages::node(&folder.join("package-lock.json"))?;
     let work = tempfile::tempdir()?;
     symlink(packages, work.path().join("node_modules"))?;
@@ -77,10 +78,13 @@ fn javascript(folder: &Path, url: &str) -> Result<Tally> {
         if file.extension() == Some(OsStr::new("mjs")) {
             let copy = work.path().join(file.file_name().unwrap_or_default());
             fs::copy(&file, &copy)?;
-            command.arg(copy);
+            if copy.to_string_lossy().ends_with(".test.mjs") {
+                command.arg(copy);
+            }
         }
     }
-    let (success, text) = run_and_read(command.env("SERVER_URL", url).current_dir(work.path()))?;
+    command.envs(variables.iter().cloned()).current_dir(work.path());
+    let (success, text) = run_and_read(&mut command)?;
     let tally = read_node(&text);
     if !success && tally.failed == 0 {
         bail!("node failed");

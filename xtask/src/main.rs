@@ -16,6 +16,7 @@ mod fuzz;
 mod kinto;
 mod moving;
 mod openapi;
+mod openid;
 mod packages;
 mod paste;
 mod project;
@@ -49,6 +50,9 @@ enum Task {
     Clients(server::ServerArguments),
     /// Run the commands of README and guide, load real data into the release build, and check its
     /// answers
+    /// Log in to the release build with real identity providers
+    Openid(server::ServerArguments),
+    /// Load real data into the release build, and check its answers
     Example(server::ServerArguments),
     /// Kill the release build while clients write, and check what it has kept
     Crash(crash::Arguments),
@@ -92,6 +96,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Test => Ok(test::run_everything()),
         Task::Conformance(arguments) => conformance::run(&arguments),
         Task::Clients(arguments) => clients::run(&arguments),
+        Task::Openid(arguments) => openid::run(&arguments),
         Task::Example(arguments) => example::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Copies(arguments) => copies::run(&arguments),

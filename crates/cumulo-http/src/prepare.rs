@@ -54,7 +54,7 @@ pub(crate) async fn prepare(
     let prepared = match timeout(service.slow.patience, prepare_all(service, call)).await {
         Ok(prepared) => prepared,
         Err(_) => Err(ApiError::new(Errno::Backend)
-            .with_message("Too many passwords are to be checked, please retry later.")),
+            .with_message("Too many logins are to be checked, please retry later.")),
     };
     match prepared {
         Ok(()) => Ok(()),
@@ -87,26 +87,44 @@ async fn prepare_one(
     call: &mut Call,
     judged: &mut Vec<(Login, Option<Identity>)>,
 ) -> Result<()> {
-    for login in std::mem::take(&mut call.logins) {
-        let known = judged.iter().find(|(known, _)| known.is_same(&login));
-        let identity = match known {
-            Some((_, identity)) => identity.clone(),
-            None => {
-                let identity = authenticate(service, &login).await?;
-                judged.push((login, identity.clone()));
-                identity
-            }
-        };
-        if let Some(identity) = identity {
-            call.user = Some(identity.user);
-            call.profile = identity.profile;
-            break;
-        }
+    if let Some(identity) = judge(service, std::mem::take(&mut call.logins), judged).await? {
+        call.user = Some(identity.user);
+        call.profile = identity.profile;
     }
     if let Some(work) = service.api.preparation(call) {
         call.prepared = service.slow.run(work).await?;
     }
     Ok(())
+}
+
+/// Who sends these logins, of which the first that is right counts; none if all are wrong. One that
+/// can't be judged is an error only if no other is right.
+async fn judge(
+    service: &Service,
+    logins: Vec<Login>,
+    judged: &mut Vec<(Login, Option<Identity>)>,
+) -> Result<Option<Identity>> {
+    let mut unknown = None;
+    for login in logins {
+        let known = judged.iter().find(|(known, _)| known.is_same(&login));
+        let identity = match known {
+            Some((_, identity)) => identity.clone(),
+            None => match authenticate(service, &login).await {
+                Ok(identity) => {
+                    judged.push((login, identity.clone()));
+                    identity
+                }
+                Err(error) => {
+                    unknown.get_or_insert(error);
+                    continue;
+                }
+            },
+        };
+        if identity.is_some() {
+            return Ok(identity);
+        }
+    }
+    unknown.map_or(Ok(None), Err)
 }
 
 /// Who logs in; none if the login is wrong.

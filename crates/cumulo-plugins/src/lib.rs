@@ -4,6 +4,7 @@ pub mod accounts;
 mod default_bucket;
 mod flush;
 mod history;
+mod openid;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
     ("default_bucket", |_| Box::new(default_bucket::DefaultBucket)),
     ("flush", |_| Box::new(flush::Flush)),
     ("history", |settings| Box::new(history::History::new(settings))),
+    ("openid", |_| Box::<openid::OpenId>::default()),
 ];
 
 /// The plugins that the settings switch on, in their order, of these and `more`.

@@ -8,6 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use cumulo_core::{
     api::Api,
     clock::{Clock, SystemClock},
+    plugin::Plugin,
     reply::Reply,
     request::Request,
     settings::Settings,
@@ -61,6 +62,24 @@ impl App {
         clock: Arc<dyn Clock>,
         open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
     ) -> Self {
+        Self::new(settings, clock, open, |settings| cumulo_plugins::enabled(settings, &[]))
+    }
+
+    /// The same with other plugins than the settings name.
+    pub fn with_plugins(
+        settings: &[(&str, &str)],
+        plugins: impl FnOnce(&Settings) -> Vec<Arc<dyn Plugin>>,
+    ) -> Self {
+        let clock = Arc::new(SystemClock::default());
+        Self::new(settings, clock, |clock| Arc::new(Memory::new(clock)), plugins)
+    }
+
+    fn new(
+        settings: &[(&str, &str)],
+        clock: Arc<dyn Clock>,
+        open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
+        plugins: impl FnOnce(&Settings) -> Vec<Arc<dyn Plugin>>,
+    ) -> Self {
         let basic = [
             ("multiauth.policies", "basicauth"),
             ("includes", "default_bucket flush"),
@@ -75,7 +94,7 @@ impl App {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let settings = Settings::load(&pairs, &[]).expect("valid settings").settings;
-        let plugins = cumulo_plugins::enabled(&settings, &[]);
+        let plugins = plugins(&settings);
         let api = Api::new(Arc::new(settings), plugins, Arc::clone(&clock));
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().expect("a runtime");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{CacheEngine, Engine, PolicyKind, Settings, source::Source};
+use super::{AuthPolicy, CacheEngine, Engine, PolicyKind, Settings, source::Source};
 use crate::{authorization::EVERYONE, resource::Target};
 
 /// Brings the settings into their final shape and finds what can't work.
@@ -17,6 +17,7 @@ pub(super) fn run(settings: &mut Settings, source: &mut Source) {
     check_security(settings, source);
     check_accounts(settings, source);
     check_history(settings, source);
+    check_openid(settings, source);
 }
 
 fn check_storage(settings: &Settings, source: &mut Source) {
@@ -196,6 +197,23 @@ fn check_history(settings: &Settings, source: &mut Source) {
             source.typed("history.auto_trim_max_count")
         );
         source.warnings.push(warning);
+    }
+}
+
+/// OpenID policies need their plugin, and names that tell their users apart.
+fn check_openid(settings: &Settings, source: &mut Source) {
+    let providers = &settings.openid_providers;
+    let is_on = settings.includes.iter().any(|plugin| plugin == "openid");
+    if !is_on && !providers.is_empty() {
+        let problem = "an OpenID policy needs the plugin 'openid' in 'includes'";
+        source.mistake("multiauth.policies", problem);
+    }
+    for provider in providers {
+        let same = |policy: &&AuthPolicy| policy.name == provider.name.to_lowercase();
+        if settings.auth_policies.iter().filter(same).count() > 1 {
+            let problem = format!("there is more than one policy '{}'", provider.name);
+            source.mistake("multiauth.policies", problem);
+        }
     }
 }
 

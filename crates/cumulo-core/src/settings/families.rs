@@ -3,6 +3,7 @@
 use super::{
     AuthPolicy, KEYS, PolicyKind, Settings, elsewhere,
     elsewhere::Elsewhere,
+    openid,
     source::{Given, Source, is_prefixed, spelled_like},
     value::{IdGenerator, either, words},
 };
@@ -64,16 +65,98 @@ pub static FAMILIES: &[Family] = &[
     },
     Family {
         pattern: "multiauth.policy.<name>.use",
-        expects: "kinto.core.authentication.BasicAuthAuthenticationPolicy or \
-                  kinto.plugins.accounts.AccountsPolicy",
+        expects: "kinto.core.authentication.BasicAuthAuthenticationPolicy, \
+                  kinto.plugins.accounts.AccountsPolicy or \
+                  kinto.plugins.openid.OpenIDConnectPolicy",
         default: "kinto.core.authentication.BasicAuthAuthenticationPolicy for the name basicauth",
         docs: "The kind of an authentication policy. The name becomes the first part of user ids; \
                of accounts that is always account.",
+    },
+    Family {
+        pattern: "multiauth.policy.<name>.issuer",
+        expects: "a URL",
+        default: "",
+        docs: "The address of an OpenID provider: what stands before \
+               /.well-known/openid-configuration. This and all that follow are for policies of \
+               kinto.plugins.openid.OpenIDConnectPolicy: see [OpenID](openid.md). It must begin \
+               with https://, unless it is this machine.",
+    },
+    Family {
+        pattern: "multiauth.policy.<name>.allow_http",
+        expects: "true or false",
+        default: "false",
+        docs: "Take an issuer on another machine that begins with http://. Whoever listens on the \
+               way learns secrets and tokens.",
+    },
+    Family {
+        pattern: "multiauth.policy.<name>.client_id",
+        expects: "a text",
+        default: "",
+        docs: "What the provider calls this service.",
+    },
+    Family {
+        pattern: "multiauth.policy.<name>.client_secret",
+        expects: "a secret text",
+        default: "",
+        docs: "The secret that the provider has given to this service. Nothing: there is none.",
+    },
+    Family {
+        pattern: "multiauth.policy.<name>.audience",
+        expects: "a text",
+        default: "",
+        docs: "Take only tokens that are JWTs for this audience. Nothing: take every token with \
+               which the provider tells who the user is, whatever application it was made for.",
+    },
+    Family {
+        pattern: "multiauth.policy.<name>.header_type",
+        expects: "a word",
+        default: "Bearer",
+        docs: "What stands before the token in the Authorization header.",
+    },
+    Family {
+        pattern: "multiauth.policy.<name>.userid_field",
+        expects: "a text",
+        default: "sub",
+        docs: "The part of the user's profile that follows the name of the policy in user ids: sub, \
+               or email.",
+    },
+    Family {
+        pattern: "multiauth.policy.<name>.verification_ttl_seconds",
+        expects: "a whole number, from 1 to 31536000",
+        default: "86400",
+        docs: "How long a token counts as right once it was found so, unless it expires before. \
+               So long may a token be used that the provider has revoked.",
+    },
+    Family {
+        pattern: "multiauth.policy.<name>.state_ttl_seconds",
+        expects: "a whole number, from 1 to 31536000",
+        default: "3600",
+        docs: "How long users may take to log in at the provider.",
+    },
+    Family {
+        pattern: "multiauth.policy.<name>.state_length",
+        expects: "a whole number, from 16 to 128",
+        default: "32",
+        docs: "How many random bytes tell one login from others.",
+    },
+    Family {
+        pattern: "multiauth.policy.<name>.allowed_scopes",
+        expects: "a list of words",
+        default: "openid email profile",
+        docs: "What clients may ask for when users log in.",
+    },
+    Family {
+        pattern: "multiauth.policy.<name>.trusted_callback_urls",
+        expects: "a list of URLs, in which * stands for anything",
+        default: "http://localhost:*/* http://127.0.0.1:*/*",
+        docs: "Where tokens may be sent after a login: the pages of your applications. The default \
+               is for programs on the user's machine; with the plugin admin, its page is added.",
     },
 ];
 
 const BASIC: &str = "kinto.core.authentication.BasicAuthAuthenticationPolicy";
 const ACCOUNTS: &str = "kinto.plugins.accounts.AccountsPolicy";
+const OPENID: &str = "kinto.plugins.openid.OpenIDConnectPolicy";
 /// The classes of policies.
 const CLASSES: &[(&str, PolicyKind)] = &[
     (BASIC, PolicyKind::Basic),
@@ -84,6 +167,7 @@ const CLASSES: &[(&str, PolicyKind)] = &[
         "kinto.plugins.accounts.authentication.AccountsAuthenticationPolicy",
         PolicyKind::Plugin("accounts"),
     ),
+    (OPENID, PolicyKind::Plugin("openid")),
 ];
 const RESOURCES: &[&str] = &[
     "bucket",
@@ -128,18 +212,36 @@ fn read_policies(settings: &mut Settings, source: &mut Source) {
         };
         match CLASSES.iter().find(|(known, _)| *known == class) {
             Some((_, kind)) => {
-                // The user ids of accounts are the same whatever their policy is called.
-                let by_plugin = matches!(kind, PolicyKind::Plugin(_));
-                let name = if by_plugin { "account".into() } else { name.to_lowercase() };
-                let scheme = authentication::BASIC.to_owned();
-                settings.auth_policies.push(AuthPolicy { name, kind: *kind, scheme });
+                let policy = read_policy(&name, *kind, settings, source);
+                settings.auth_policies.push(policy);
             }
             None => {
-                let problem =
-                    format!("there is no policy '{class}'; there are {BASIC} and {ACCOUNTS}");
+                let problem = format!(
+                    "there is no policy '{class}'; there are {BASIC}, {ACCOUNTS} and {OPENID}"
+                );
                 source.mistake(&key, problem);
             }
         }
+    }
+}
+
+fn read_policy(
+    name: &str,
+    kind: PolicyKind,
+    settings: &mut Settings,
+    source: &mut Source,
+) -> AuthPolicy {
+    let basic = authentication::BASIC.to_owned();
+    match kind {
+        PolicyKind::Basic => AuthPolicy { name: name.to_lowercase(), kind, scheme: basic },
+        PolicyKind::Plugin("openid") => {
+            let provider = openid::read(name, source);
+            let scheme = provider.header_type.clone();
+            settings.openid_providers.push(provider);
+            AuthPolicy { name: name.to_lowercase(), kind, scheme }
+        }
+        // The user ids of accounts are the same whatever their policy is called.
+        PolicyKind::Plugin(_) => AuthPolicy { name: "account".into(), kind, scheme: basic },
     }
 }
 
@@ -258,7 +360,8 @@ pub(super) fn read_plugins(settings: &mut Settings, more: &[&str], source: &mut 
         }
     }
     for plugin in more {
-        settings.of_plugins.extend(source.take_below(plugin));
+        let own = source.take_beginning(&format!("{plugin}."));
+        settings.of_plugins.extend(own.into_iter().map(|given| (given.name, given.value)));
     }
     settings.includes = plugins;
 }

@@ -25,11 +25,13 @@ mod checks;
 pub mod date;
 mod elsewhere;
 pub mod families;
+mod openid;
 mod reference;
 mod source;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod trusted_url;
 pub mod value;
 
 use std::{
@@ -41,15 +43,17 @@ use secrecy::SecretString;
 
 pub use self::{
     families::FAMILIES,
+    openid::OpenIdProvider,
     reference::reference,
     table::Key,
+    trusted_url::TrustedUrl,
     value::{CacheEngine, Engine, IdGenerator, LogFormat, SqliteDurability},
 };
 use self::{source::Source, table::settings, value::Value};
 use crate::object::Timestamp;
 
 /// The plugins that there are, by their short names.
-pub const PLUGINS: &[&str] = &["accounts", "default_bucket", "flush", "history"];
+pub const PLUGINS: &[&str] = &["accounts", "default_bucket", "flush", "history", "openid"];
 
 settings! {
     /// Everything that can be chosen when the service starts.
@@ -58,8 +62,8 @@ settings! {
         "Service" {
             /// Refuse everything that writes.
             readonly: bool = false,
-            /// The plugins to switch on, in order: `accounts`, `default_bucket`, `flush`, `history`.
-            /// The names may have the prefix `kinto.plugins.`.
+            /// The plugins to switch on, in order: `accounts`, `default_bucket`, `flush`, `history`,
+            /// `openid`. The names may have the prefix `kinto.plugins.`.
             includes: Vec<String> = Vec::new(),
             /// The most requests in one batch. 0 or nothing: no limit.
             batch_max_requests: Option<usize> = Some(25),
@@ -279,6 +283,8 @@ settings! {
         /// Settings of plugins that do not come with this program, by their whole names:
         /// `hello.greeting` of a plugin `hello`.
         of_plugins: HashMap<String, String> = HashMap::new(),
+        /// The OpenID providers among them.
+        openid_providers: Vec<OpenIdProvider> = Vec::new(),
         /// The date of [`Settings::eos`] as it was written.
         eos_text: Option<String> = None,
         /// The file that the settings come from, if any; the program fills it in.

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use super::{KEYS, Mistake, elsewhere, value::Value};
+use super::{
+    KEYS, Mistake, elsewhere,
+    value::{Value, words},
+};
 
 /// Both prefixes mean the same, and so does none.
 const PREFIXES: [&str; 2] = ["kinto.", "cumulo."];
@@ -80,7 +83,20 @@ impl Source {
             return None;
         }
         let in_file = self.given.keys().find(|name| env_name(name) == rest).cloned();
-        Some((in_file.unwrap_or_else(|| name_from_env(rest)), prefixed))
+        let name = in_file.or_else(|| self.policy_setting(rest));
+        Some((name.unwrap_or_else(|| name_from_env(rest)), prefixed))
+    }
+
+    /// The setting of an authentication policy that the file names. Of policies of which one is
+    /// called like the start of another, the longest name counts.
+    fn policy_setting(&self, rest: &str) -> Option<String> {
+        let names = words(&self.given.get("multiauth.policies")?.value);
+        let fits = names.iter().filter_map(|name| {
+            let start = env_name(&format!("multiauth.policy.{name}."));
+            Some((start.len(), name, rest.strip_prefix(&start)?.to_lowercase()))
+        });
+        let (_, name, field) = fits.max()?;
+        Some(format!("multiauth.policy.{name}.{field}"))
     }
 
     /// Reads one setting of the table.
@@ -136,11 +152,11 @@ impl Source {
         self.given.remove(name)
     }
 
-    /// Takes what begins with this name and a dot; names and values.
-    pub(super) fn take_below(&mut self, name: &str) -> Vec<(String, String)> {
-        let start = format!("{name}.");
-        let taken = self.given.extract_if(.., |name, _| name.starts_with(&start));
-        taken.map(|(name, given)| (name, given.value)).collect()
+    /// Takes what is left of the settings whose names begin so.
+    pub(super) fn take_beginning(&mut self, start: &str) -> Vec<Given> {
+        let is_one = |name: &&String| name.starts_with(start);
+        let names: Vec<_> = self.given.keys().filter(is_one).cloned().collect();
+        names.iter().filter_map(|name| self.take(name)).collect()
     }
 
     /// Takes everything that is left.

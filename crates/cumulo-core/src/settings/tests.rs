@@ -446,3 +446,124 @@ fn the_table_reads_its_own_defaults() {
     };
     assert_eq!(printed(loaded.settings), printed(Settings::default()));
 }
+
+/// An OpenID policy `auth0`, with more settings.
+fn openid(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    let usual = [
+        ("kinto.includes", "kinto.plugins.openid"),
+        ("multiauth.policies", "auth0 basicauth"),
+        ("multiauth.policy.auth0.use", "kinto.plugins.openid.OpenIDConnectPolicy"),
+        ("multiauth.policy.auth0.issuer", "https://auth0.example.org/"),
+        ("multiauth.policy.auth0.client_id", "abc"),
+    ];
+    let given = |name: &str| more.iter().any(|(other, _)| *other == name);
+    usual.into_iter().filter(|(name, _)| !given(name)).chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn openid_policies_have_defaults() {
+    let loaded = settings(&openid(&[]));
+    let [provider] = &loaded.openid_providers[..] else { panic!("one provider") };
+    assert_eq!((provider.name.as_str(), provider.client_id.as_str()), ("auth0", "abc"));
+    assert_eq!((provider.header_type.as_str(), provider.userid_field.as_str()), ("Bearer", "sub"));
+    assert_eq!((provider.verification_ttl_seconds, provider.state_ttl_seconds), (86_400, 3600));
+    assert_eq!(provider.state_length, 32);
+    assert_eq!(provider.allowed_scopes, ["openid", "email", "profile"]);
+    assert_eq!(loaded.auth_policies[0].scheme, "Bearer");
+}
+
+#[test]
+fn openid_policies_can_be_named_like_anything() {
+    let loaded = settings(&openid(&[
+        ("multiauth.policies", "FxA"),
+        ("multiauth.policy.FxA.use", "kinto.plugins.openid.OpenIDConnectPolicy"),
+        ("multiauth.policy.FxA.issuer", "https://accounts.example.org"),
+        ("multiauth.policy.FxA.client_id", "abc"),
+        ("multiauth.policy.FxA.header_type", "Bearer+OIDC"),
+    ]));
+    assert_eq!(loaded.openid_providers[0].name, "FxA");
+    assert_eq!(loaded.auth_policies[0].name, "fxa");
+    assert_eq!(loaded.auth_policies[0].scheme, "Bearer+OIDC");
+}
+
+#[test]
+fn secrets_of_policies_can_come_from_the_environment() {
+    let secret = |file: &[(&str, &str)], variable: &str| {
+        let mut settings = load(file, &[(variable, "s3cret")]).expect("valid").settings;
+        let provider = settings.openid_providers.remove(0);
+        assert!(!format!("{provider:?}").contains("s3cret"));
+        provider.client_secret.expose_secret().to_owned()
+    };
+    assert_eq!(secret(&openid(&[]), "MULTIAUTH_POLICY_AUTH0_CLIENT_SECRET"), "s3cret");
+    assert_eq!(secret(&openid(&[]), "CUMULO_MULTIAUTH_POLICY_AUTH0_CLIENT_SECRET"), "s3cret");
+    let named = [
+        ("includes", "openid"),
+        ("multiauth.policies", "my My-id"),
+        ("multiauth.policy.my.use", "basicauth"),
+        ("multiauth.policy.My-id.use", "kinto.plugins.openid.OpenIDConnectPolicy"),
+        ("multiauth.policy.My-id.issuer", "https://id.example.org"),
+        ("multiauth.policy.My-id.client_id", "abc"),
+    ];
+    assert_eq!(secret(&named, "MULTIAUTH_POLICY_MY_ID_CLIENT_SECRET"), "s3cret");
+}
+
+#[test]
+fn mistakes_in_openid_policies_name_the_setting() {
+    for (name, value, expected) in [
+        ("issuer", "", "needs it"),
+        ("client_id", "", "needs it"),
+        ("issuer", "auth0.example.org", "expected a URL"),
+        ("issuer", "https://a.org/?x=1", "without ?"),
+        ("issuer", "http://auth0.example.org/", "expected https://"),
+        ("issuer", "http://localhost.example.org/", "expected https://"),
+        ("header_type", "Basic", "other than Basic"),
+        ("header_type", "Bearer x", "other than Basic"),
+        ("verification_ttl_seconds", "0", "from 1 to"),
+        ("state_ttl_seconds", "soon", "whole number"),
+        ("state_length", "4", "from 16 to 128"),
+        ("trusted_callback_urls", "https://a.org/* a.org", "got 'a.org'"),
+    ] {
+        let name: &'static str = format!("multiauth.policy.auth0.{name}").leak();
+        let found = mistakes(&openid(&[(name, value)]));
+        let wanted = |found: &&String| found.starts_with(name) && found.contains(expected);
+        assert_eq!(found.iter().filter(wanted).count(), 1, "{name}: {found:?}");
+    }
+    for issuer in ["http://127.0.0.1:9000/x", "http://localhost", "http://[::1]:80/"] {
+        settings(&openid(&[("multiauth.policy.auth0.issuer", issuer)]));
+    }
+    settings(&openid(&[
+        ("multiauth.policy.auth0.issuer", "http://id.internal"),
+        ("multiauth.policy.auth0.allow_http", "true"),
+    ]));
+}
+
+#[test]
+fn openid_policies_need_their_plugin_and_a_name_of_their_own() {
+    let found = mistakes(&openid(&[("kinto.includes", "")]));
+    assert!(found[0].contains("needs the plugin 'openid'"), "{found:?}");
+    let found = mistakes(&openid(&[
+        ("multiauth.policies", "account"),
+        ("multiauth.policy.account.use", "kinto.plugins.openid.OpenIDConnectPolicy"),
+        ("multiauth.policy.account.issuer", "https://a.org"),
+        ("multiauth.policy.account.client_id", "abc"),
+    ]));
+    assert!(found[0].starts_with("multiauth.policy.account.use"), "{found:?}");
+    let twice = mistakes(&openid(&[
+        ("multiauth.policies", "auth0 AUTH0"),
+        ("multiauth.policy.AUTH0.use", "basicauth"),
+    ]));
+    assert!(twice[0].contains("more than one policy 'auth0'"), "{twice:?}");
+}
+
+#[test]
+fn a_mistyped_setting_of_an_openid_policy_is_warned_of() {
+    let found = warnings(&openid(&[
+        ("kinto.userid_hmac_secret", "x"),
+        ("multiauth.policy.auth0.audiance", "api"),
+    ]));
+    assert_eq!(
+        found,
+        ["There is no setting 'multiauth.policy.auth0.audiance', did you mean \
+          'multiauth.policy.auth0.audience'?"]
+    );
+}
