@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use cumulo_core::{
     api::Api,
     clock::{Clock, SystemClock},
+    plugin::Plugin,
     request::Request,
     settings::Settings,
     store::Store,
@@ -39,9 +40,22 @@ impl App {
         Self::over(settings, |clock| Arc::new(Memory::new(clock)))
     }
 
+    /// The same with more plugins than the settings switch on.
+    pub fn plugged(settings: &[(&str, &str)], plugins: Vec<Box<dyn Plugin>>) -> Self {
+        Self::made(settings, plugins, |clock| Arc::new(Memory::new(clock)))
+    }
+
     /// The same over another store.
     pub fn over(
         settings: &[(&str, &str)],
+        open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
+    ) -> Self {
+        Self::made(settings, Vec::new(), open)
+    }
+
+    fn made(
+        settings: &[(&str, &str)],
+        more: Vec<Box<dyn Plugin>>,
         open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
     ) -> Self {
         let basic = [
@@ -59,7 +73,8 @@ impl App {
             .collect();
         let settings = Settings::load(&pairs, &[]).expect("valid settings").settings;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let plugins = cumulo_plugins::enabled(&settings);
+        let mut plugins = cumulo_plugins::enabled(&settings);
+        plugins.extend(more);
         let api = Api::new(Arc::new(settings), plugins, Arc::clone(&clock));
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().expect("a runtime");
