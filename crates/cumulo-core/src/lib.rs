@@ -9,7 +9,7 @@
 //! - [`resource`], [`endpoint`]: what there is at which URL, and what it does
 //! - [`authentication`], [`authorization`]: who asks, and whether they may
 //! - [`object`], [`query`], [`store`]: what is stored, how it is asked for, and the port to it
-//! - [`event`]: what a request did, for whoever wants to be told
+//! - [`event`]: what a request did, for whoever wants to be told; [`outbox`]: what must reach others
 //! - [`plugin`], [`host`]: how features are added, and what they can use
 //! - [`settings`]: what can be chosen at start
 
@@ -26,6 +26,7 @@ pub mod event;
 pub mod host;
 pub mod id;
 pub mod object;
+pub mod outbox;
 mod outlook;
 pub mod paging;
 pub mod params;
