@@ -3,6 +3,7 @@
 pub mod accounts;
 mod default_bucket;
 mod flush;
+mod listeners;
 
 use cumulo_core::{plugin::Plugin, settings::Settings};
 
@@ -16,10 +17,12 @@ pub const BUILT_IN: &[(&str, Constructor)] = &[
     ("flush", || Box::new(flush::Flush)),
 ];
 
-/// The plugins that the settings switch on, in their order.
+/// The plugins that the settings switch on, in their order; then the event listeners.
 pub fn enabled(settings: &Settings) -> Vec<Box<dyn Plugin>> {
     let constructor = |wanted: &String| BUILT_IN.iter().find(|(name, _)| name == wanted);
-    settings.includes.iter().filter_map(constructor).map(|(_, make)| make()).collect()
+    let included = settings.includes.iter().filter_map(constructor).map(|(_, make)| make());
+    let listeners = listeners::Listeners::new(settings).map(|it| Box::new(it) as Box<dyn Plugin>);
+    included.chain(listeners).collect()
 }
 
 #[cfg(test)]

@@ -85,7 +85,8 @@ const CLASSES: &[(&str, PolicyKind)] = &[
         PolicyKind::Plugin("accounts"),
     ),
 ];
-const RESOURCES: &[&str] =
+/// The kinds of objects, and what else has permissions by settings.
+pub(super) const RESOURCES: &[&str] =
     &["bucket", "collection", "group", "record", "account", "history", "permissions", "user-data"];
 const PERMISSIONS: &[&str] = &["read", "write", "create", "delete"];
 const METHODS: &[&str] = &["get", "head", "options", "post", "put", "patch", "delete"];

@@ -7,7 +7,7 @@
 //!
 //! - [`table`]: the macro; the table itself is below
 //! - [`value`]: how a text becomes a value
-//! - [`families`]: settings whose names are made of parts
+//! - [`families`]: settings whose names are made of parts; [`listeners`]: those of event listeners
 //! - [`reference()`]: all of them, as a page
 //!
 //! ```
@@ -25,6 +25,7 @@ mod checks;
 pub mod date;
 mod elsewhere;
 pub mod families;
+pub mod listeners;
 mod reference;
 mod source;
 pub mod table;
@@ -41,6 +42,7 @@ use secrecy::SecretString;
 
 pub use self::{
     families::FAMILIES,
+    listeners::{Listener, ListenerKind},
     reference::reference,
     table::Key,
     value::{CacheEngine, Engine, IdGenerator, LogFormat, SqliteDurability},
@@ -255,6 +257,8 @@ settings! {
         ]),
         /// Authentication policies in the order in which they are tried.
         auth_policies: Vec<AuthPolicy> = Vec::new(),
+        /// Who is told of changes.
+        event_listeners: Vec<Listener> = Vec::new(),
         /// The date of [`Settings::eos`] as it was written.
         eos_text: Option<String> = None,
         /// The file that the settings come from, if any; the program fills it in.
@@ -340,6 +344,7 @@ impl Settings {
         let eos = source.peek::<Option<String>>("eos");
         let mut settings = Self { eos_text: eos.flatten(), ..Self::read(&mut source) };
         families::read_plugins(&mut settings, &mut source);
+        listeners::read(&mut settings, &mut source);
         families::read(&mut settings, &mut source);
         checks::run(&mut settings, &mut source);
         if source.mistakes.is_empty() {

@@ -136,6 +136,23 @@ impl Source {
         self.given.remove(name)
     }
 
+    /// Takes all that is left of those whose names begin like this.
+    pub(super) fn take_below(&mut self, start: &str) -> Vec<Given> {
+        let names: Vec<_> =
+            self.given.keys().filter(|name| name.starts_with(start)).cloned().collect();
+        names.iter().filter_map(|name| self.take(name)).collect()
+    }
+
+    /// Gives a setting another name, unless that is given too.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        if !self.given.contains_key(to)
+            && let Some(given) = self.take(from)
+        {
+            self.typed.insert(to.to_owned(), given.typed.clone());
+            self.given.insert(to.to_owned(), Given { name: to.to_owned(), ..given });
+        }
+    }
+
     /// Takes everything that is left.
     pub(super) fn take_all(&mut self) -> Vec<Given> {
         std::mem::take(&mut self.given).into_values().collect()
