@@ -14,6 +14,7 @@ mod disk;
 mod example;
 mod fuzz;
 mod kinto;
+mod listeners;
 mod moving;
 mod packages;
 mod project;
@@ -56,6 +57,8 @@ enum Task {
     Replica(replica::Arguments),
     /// Send bad input of every kind to the release build
     Fuzz(fuzz::Arguments),
+    /// Kill the release build while it tells others of changes, and check what they were told
+    Listeners(listeners::Arguments),
     /// Move everything between stores and from Kinto with the release build, killing it on the way
     Moving(moving::Arguments),
     /// Run the release build and Kinto on one database
@@ -90,6 +93,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Disk(arguments) => disk::run(&arguments),
         Task::Replica(arguments) => replica::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Listeners(arguments) => listeners::run(&arguments),
         Task::Moving(arguments) => moving::run(&arguments),
         Task::Together(arguments) => together::run(&arguments),
         Task::Bench(arguments) => return bench::run(&arguments).map(|()| None),

@@ -8,7 +8,9 @@ use crate::conformance::{self, Backend, Cache};
 use crate::project::{self, run, run_and_read};
 use crate::server::ServerArguments;
 use crate::steps::{Steps, Tally};
-use crate::{clients, copies, crash, disk, example, fuzz, moving, packages, replica, together};
+use crate::{
+    clients, copies, crash, disk, example, fuzz, listeners, moving, packages, replica, together,
+};
 
 /// Run every step, whatever comes of the others; those that need the program are left out when it
 /// does not build.
@@ -37,6 +39,7 @@ pub(crate) fn run_everything() -> Tally {
         steps.run("example", || example::run(&ServerArguments::default()));
         steps.run("crash", || crash::run(&crash::Arguments::default()));
         steps.run("copies", || copies::run(&copies::Arguments::default()));
+        steps.run("listeners", || listeners::run(&listeners::Arguments::default()));
         steps.run("disk", || disk::run(&disk::Arguments::default()));
         steps.run("moving", || moving::run(&moving::Arguments::default()));
         steps.run("replica", || replica::run(&replica::Arguments::default()));

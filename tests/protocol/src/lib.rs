@@ -53,7 +53,8 @@ impl App {
         Self::made(settings, Vec::new(), open)
     }
 
-    fn made(
+    /// The same with more plugins over another store.
+    pub fn made(
         settings: &[(&str, &str)],
         more: Vec<Box<dyn Plugin>>,
         open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,

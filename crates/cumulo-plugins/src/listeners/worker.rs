@@ -80,7 +80,8 @@ impl Worker {
         Self { listener, delivery, host, wake, failures, rests_until, settled }
     }
 
-    /// Delivers until it is told to stop. What was claimed and not delivered by then is due again.
+    /// Delivers until it is told to stop. What was claimed and not delivered by then is due when the
+    /// claim ends.
     pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let mut under_way = UnderWay::new();
         let wake = Arc::clone(&self.wake);
@@ -233,7 +234,7 @@ impl Worker {
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// Lets deliveries end for a while, and makes the others due again.
+    /// Lets deliveries end for a while.
     async fn end(mut self, mut under_way: UnderWay) {
         let finish = async {
             while let Some((messages, receipt)) = under_way.next().await {

@@ -52,7 +52,6 @@ impl Outbox for Tx<'_> {
         let params =
             vec![Param::from(queue), Param::Int(now.0), Param::Int(until.0), Param::Int(limit)];
         let mut claimed = Vec::new();
-        self.changes += 1;
         self.send(vec![Command::new(SQL, params)], &mut |_, mut row| {
             let message = Message {
                 id: row.owned()?,
@@ -65,6 +64,7 @@ impl Outbox for Tx<'_> {
             claimed.push((row.int()?, message));
             Ok(())
         })?;
+        self.changes += u64::from(!claimed.is_empty());
         claimed.sort_by(|(due, message), (other_due, other)| {
             due.cmp(other_due).then_with(|| message.id.cmp(&other.id))
         });
