@@ -42,7 +42,7 @@ impl App {
 
     /// The same with more plugins than the settings switch on.
     pub fn plugged(settings: &[(&str, &str)], plugins: Vec<Box<dyn Plugin>>) -> Self {
-        Self::made(settings, plugins, |clock| Arc::new(Memory::new(clock)))
+        Self::plugged_over(settings, plugins, |clock| Arc::new(Memory::new(clock)))
     }
 
     /// The same over another store.
@@ -50,11 +50,11 @@ impl App {
         settings: &[(&str, &str)],
         open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
     ) -> Self {
-        Self::made(settings, Vec::new(), open)
+        Self::plugged_over(settings, Vec::new(), open)
     }
 
     /// The same with more plugins over another store.
-    pub fn made(
+    pub fn plugged_over(
         settings: &[(&str, &str)],
         more: Vec<Box<dyn Plugin>>,
         open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,

@@ -4,6 +4,14 @@
 
 use std::sync::Arc;
 
+use cumulo_core::{
+    api::Api,
+    error::Result,
+    event::{Action, Event},
+    outbox::Message,
+    plugin::Plugin,
+    store::{Access, Outcome, Transaction},
+};
 use cumulo_servers::Postgres as Server;
 use cumulo_store::{Postgres, PostgresOptions};
 use protocol_tests::{App, Client};
@@ -11,10 +19,14 @@ use serde_json::{Value, json};
 
 /// A service over an empty database, and its store.
 fn app(name: &str) -> (App, Arc<Postgres>) {
+    plugged_app(name, Vec::new())
+}
+
+fn plugged_app(name: &str, plugins: Vec<Box<dyn Plugin>>) -> (App, Arc<Postgres>) {
     let url = Server::shared().create_database(name).unwrap();
     Postgres::migrate(&url, false).unwrap();
     let mut store = None;
-    let app = App::over(&[], |clock| {
+    let app = App::plugged_over(&[], plugins, |clock| {
         let opened = Arc::new(Postgres::open(&url, PostgresOptions::default(), clock).unwrap());
         Arc::clone(store.insert(opened)) as _
     });
@@ -105,6 +117,47 @@ fn the_default_bucket_is_foreseen() {
     ann.trips("POST", records, &json!({"data": {}}), 201);
     assert_eq!(ann.trips("POST", records, &json!({"data": {}}), 201), 2, "a creation");
     assert_eq!(ann.trips("GET", records, &Value::Null, 200), 2, "a list");
+}
+
+/// A plugin that writes a message about each event.
+struct Enqueuing;
+
+impl Plugin for Enqueuing {
+    fn name(&self) -> &'static str {
+        "enqueuing"
+    }
+
+    fn subscribes(&self, action: Action) -> bool {
+        action != Action::Read
+    }
+
+    fn on_event(
+        &self,
+        api: &Api,
+        event: &Event,
+        tx: &mut dyn Transaction,
+        _: &mut Vec<Event>,
+    ) -> Result<()> {
+        Ok(tx.enqueue(&Message::new("hook", &*event.uri, api.clock.now()))?)
+    }
+}
+
+#[test]
+fn messages_to_listeners_take_no_further_round_trip() {
+    let (app, store) = plugged_app("round_trips_of_messages", vec![Box::new(Enqueuing)]);
+    let client = app.user("ann");
+    client.with_records("b", "c", &[]);
+    let ann = Counted { client, store: &store };
+    let record = format!("{RECORDS}/r");
+    assert_eq!(ann.trips("PUT", &record, &json!({"data": {}}), 201), 2, "a creation");
+    assert_eq!(ann.trips("DELETE", &record, &Value::Null, 200), 2, "a deletion");
+    let put = |n: i32| json!({"method": "PUT", "path": format!("{RECORDS}/{n}")});
+    let batch = json!({"requests": [put(1), put(2)]});
+    assert_eq!(ann.trips("POST", "/batch", &batch, 200), 2, "a batch");
+    let count = app.store().transact(Access::Read, |tx| {
+        Ok((Outcome::Commit, tx.backlog("hook")?.waiting))
+    });
+    assert_eq!(app.wait(count).unwrap(), 5, "bucket, collection, and three");
 }
 
 #[test]
