@@ -14,6 +14,7 @@ mod disk;
 mod example;
 mod fuzz;
 mod kinto;
+mod listeners;
 mod moving;
 mod openapi;
 mod openid;
@@ -64,6 +65,8 @@ enum Task {
     Replica(replica::Arguments),
     /// Send bad input of every kind to the release build
     Fuzz(fuzz::Arguments),
+    /// Kill the release build while it tells others of changes, and check what they were told
+    Listeners(listeners::Arguments),
     /// Move everything between stores and from Kinto with the release build, killing it on the way
     Moving(moving::Arguments),
     /// Compare the release build with the descriptions of its API
@@ -103,6 +106,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Disk(arguments) => disk::run(&arguments),
         Task::Replica(arguments) => replica::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Listeners(arguments) => listeners::run(&arguments),
         Task::Moving(arguments) => moving::run(&arguments),
         Task::Openapi(arguments) => openapi::run(&arguments),
         Task::Together(arguments) => together::run(&arguments),

@@ -9,8 +9,8 @@ use crate::project::{self, run, run_and_read};
 use crate::server::ServerArguments;
 use crate::steps::{Steps, Tally};
 use crate::{
-    clients, copies, crash, disk, example, fuzz, moving, openapi, openid, packages, replica,
-    supply_chain, together,
+    clients, copies, crash, disk, example, fuzz, listeners, moving, openapi, openid, packages,
+    replica, supply_chain, together,
 };
 
 /// Run every step, whatever comes of the others; those that need the program are left out when it
@@ -42,6 +42,7 @@ pub(crate) fn run_everything() -> Tally {
         steps.run("example", || example::run(&ServerArguments::default()));
         steps.run("crash", || crash::run(&crash::Arguments::default()));
         steps.run("copies", || copies::run(&copies::Arguments::default()));
+        steps.run("listeners", || listeners::run(&listeners::Arguments::default()));
         steps.run("disk", || disk::run(&disk::Arguments::default()));
         steps.run("moving", || moving::run(&moving::Arguments::default()));
         steps.run("replica", || replica::run(&replica::Arguments::default()));

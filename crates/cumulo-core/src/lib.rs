@@ -10,7 +10,7 @@
 //! - [`authentication`], [`authorization`]: who asks, and whether they may
 //! - [`object`], [`query`], [`store`]: what is stored, how it is asked for, and the port to it
 //! - [`cascade`]: what a change does to other objects
-//! - [`event`]: what a request did, for whoever wants to be told
+//! - [`event`]: what a request did, for whoever wants to be told; [`outbox`]: what must reach others
 //! - [`plugin`], [`host`]: how features are added, and what they can use
 //! - [`openapi`]: what there is, in words
 //! - [`settings`]: what can be chosen at start
@@ -30,6 +30,7 @@ pub mod host;
 pub mod id;
 pub mod object;
 pub mod openapi;
+pub mod outbox;
 mod outlook;
 pub mod paging;
 pub mod params;

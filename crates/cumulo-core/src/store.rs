@@ -13,6 +13,7 @@ use std::{
 
 use crate::{
     object::{Acl, List, Object, Row, Timestamp},
+    outbox::Outbox,
     query::Query,
 };
 
@@ -222,11 +223,11 @@ pub struct Flaw {
     pub problem: String,
 }
 
-/// One unit of work over objects, permissions and memberships.
+/// One unit of work over objects, permissions, memberships and messages.
 ///
 /// Ids and parents match exactly: no character is a wildcard. In a transaction that only reads,
 /// each writing method fails with [`Error::ReadOnly`].
-pub trait Transaction {
+pub trait Transaction: Outbox {
     /// The list timestamp: that of its newest object or tombstone. A list that was never touched
     /// gets one now, which persists; that is a write.
     fn timestamp(&mut self, list: &List) -> Result<Timestamp>;
@@ -321,7 +322,8 @@ pub trait Transaction {
     /// Removes `member` from all its groups.
     fn leave_all(&mut self, member: &str) -> Result<()>;
 
-    /// Empties the store: objects, tombstones, timestamps, access control lists, memberships.
+    /// Empties the store: objects, tombstones, timestamps, access control lists, memberships,
+    /// messages.
     /// Lists start later than any timestamp they ever had.
     fn flush(&mut self) -> Result<()>;
 

@@ -4,6 +4,7 @@ pub mod accounts;
 mod default_bucket;
 mod flush;
 mod history;
+mod listeners;
 mod openid;
 
 use std::sync::Arc;
@@ -25,16 +26,15 @@ pub const BUILT_IN: &[BuiltIn] = &[
     ("openid", |_| Box::<openid::OpenId>::default()),
 ];
 
-/// The plugins that the settings switch on, in their order, of these and `more`.
+/// The plugins that the settings switch on, in their order, of these and `more`; then the event
+/// listeners.
 pub fn enabled(settings: &Settings, more: &[BuiltIn]) -> Vec<Arc<dyn Plugin>> {
-    let all = || BUILT_IN.iter().chain(more);
-    let constructor = |wanted: &String| all().find(|(name, _)| name == wanted);
-    settings
-        .includes
-        .iter()
-        .filter_map(constructor)
-        .map(|(_, make)| make(settings).into())
-        .collect()
+    let constructor =
+        |wanted: &String| BUILT_IN.iter().chain(more).find(|(name, _)| name == wanted);
+    let included = settings.includes.iter().filter_map(constructor);
+    let included = included.map(|(_, make)| make(settings).into());
+    let listeners = listeners::Listeners::new(settings).map(|it| Arc::new(it) as Arc<dyn Plugin>);
+    included.chain(listeners).collect()
 }
 
 #[cfg(test)]

@@ -67,9 +67,10 @@ fn postgresql(url: &SecretString, dry_run: bool) -> anyhow::Result<String> {
             "The tables would be created in the database.",
         ),
         PostgresMigration::Completed => would(
-            "The tables of Kinto are there; the trigger that keeps the order of commits was added.",
-            "The tables of Kinto are there; the trigger that keeps the order of commits would be \
-             added.",
+            "The tables of Kinto are there; what Cumulo adds to them was added: the trigger that \
+             keeps the order of commits, and the table of messages to listeners.",
+            "The tables of Kinto are there; what Cumulo adds to them would be added: the trigger \
+             that keeps the order of commits, and the table of messages to listeners.",
         ),
         PostgresMigration::Current => "The database is up to date.".to_owned(),
     })

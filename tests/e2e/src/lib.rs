@@ -8,6 +8,7 @@
 //! - [`disk`]: a full disk is no disaster
 //! - [`fuzz`]: bad input gets a good answer
 //! - [`together`]: Kinto and our program serve one database
+//! - [`listeners`]: what is told to webhooks, Redis and the log, whatever is killed
 //! - [`replica`]: reads from a standby, and its promotion
 //!
 //! `cargo xtask` runs the checks built on these.
@@ -18,6 +19,7 @@ pub mod disk;
 pub mod fuzz;
 pub mod http;
 mod journal;
+pub mod listeners;
 pub mod replica;
 pub mod server;
 pub mod together;

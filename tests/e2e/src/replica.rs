@@ -122,7 +122,7 @@ impl Scene {
 }
 
 /// Creates the tables.
-fn migrate(executable: &Path, folder: &Path, storage: &Storage) -> Result<()> {
+pub(crate) fn migrate(executable: &Path, folder: &Path, storage: &Storage) -> Result<()> {
     let ini = folder.join("migrate.ini");
     write_ini(&ini, 0, storage, &[])?;
     let mut migrate = Command::new(executable);

@@ -45,7 +45,7 @@ impl Default for App {
 impl App {
     /// A service with basic authentication, the default bucket, and these settings.
     pub fn with(settings: &[(&str, &str)]) -> Self {
-        Self::over(settings, |clock| Arc::new(Memory::new(clock)))
+        Parts::new(settings).in_memory()
     }
 
     /// The same over another store.
@@ -53,77 +53,12 @@ impl App {
         settings: &[(&str, &str)],
         open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
     ) -> Self {
-        Self::over_at(settings, Arc::new(SystemClock::default()), open)
-    }
-
-    /// The same with another clock.
-    pub fn over_at(
-        settings: &[(&str, &str)],
-        clock: Arc<dyn Clock>,
-        open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
-    ) -> Self {
-        Self::new(settings, clock, open, |settings| cumulo_plugins::enabled(settings, &[]))
-    }
-
-    /// The same with other plugins than the settings name.
-    pub fn with_plugins(
-        settings: &[(&str, &str)],
-        plugins: impl FnOnce(&Settings) -> Vec<Arc<dyn Plugin>>,
-    ) -> Self {
-        let clock = Arc::new(SystemClock::default());
-        Self::new(settings, clock, |clock| Arc::new(Memory::new(clock)), plugins)
-    }
-
-    fn new(
-        settings: &[(&str, &str)],
-        clock: Arc<dyn Clock>,
-        open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>,
-        plugins: impl FnOnce(&Settings) -> Vec<Arc<dyn Plugin>>,
-    ) -> Self {
-        let basic = [
-            ("multiauth.policies", "basicauth"),
-            ("includes", "default_bucket flush"),
-            ("userid_hmac_secret", "secret"),
-            ("experimental_permissions_endpoint", "true"),
-            ("experimental_collection_schema_validation", "true"),
-        ];
-        let pairs: Vec<_> = basic
-            .iter()
-            .filter(|(name, _)| !settings.iter().any(|(other, _)| other == name))
-            .chain(settings)
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        let settings = Settings::load(&pairs, &[]).expect("valid settings").settings;
-        let plugins = plugins(&settings);
-        let api = Api::new(Arc::new(settings), plugins, Arc::clone(&clock));
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_all().build().expect("a runtime");
-        let service = Arc::new(Service::new(Arc::new(api), open(clock), cache()));
-        runtime.block_on(service.start()).expect("the plugins start");
-        Self { service, runtime, _folder: None }
+        Parts::new(settings).over(open)
     }
 
     /// The same over a store of this kind.
     pub fn on(kind: Kind, settings: &[(&str, &str)]) -> Self {
-        Self::on_wrapped(kind, settings, |store| store)
-    }
-
-    /// The same, with something between the service and its store.
-    pub fn on_wrapped(
-        kind: Kind,
-        settings: &[(&str, &str)],
-        wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
-    ) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let app = Self::over(settings, |clock| wrap(kind.open(folder.path(), clock)));
-        Self { _folder: Some(folder), ..app }
-    }
-
-    /// The same with another clock.
-    pub fn on_at(kind: Kind, settings: &[(&str, &str)], clock: Arc<dyn Clock>) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let app = Self::over_at(settings, clock, |clock| kind.open(folder.path(), clock));
-        Self { _folder: Some(folder), ..app }
+        Parts::new(settings).on(kind)
     }
 
     /// What is stored, for tests that look behind the protocol.
@@ -159,6 +94,80 @@ impl App {
 
     fn answer(&self, request: Request) -> Response {
         self.runtime.block_on(self.service.answer(request)).into()
+    }
+}
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    settings: Settings,
+    plugins: Vec<Arc<dyn Plugin>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Parts {
+    /// Basic authentication, the default bucket, and these settings.
+    pub fn new(settings: &[(&str, &str)]) -> Self {
+        let basic = [
+            ("multiauth.policies", "basicauth"),
+            ("includes", "default_bucket flush"),
+            ("userid_hmac_secret", "secret"),
+            ("experimental_permissions_endpoint", "true"),
+            ("experimental_collection_schema_validation", "true"),
+        ];
+        let pairs: Vec<_> = basic
+            .iter()
+            .filter(|(name, _)| !settings.iter().any(|(other, _)| other == name))
+            .chain(settings)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let settings = Settings::load(&pairs, &[]).expect("valid settings").settings;
+        let plugins = cumulo_plugins::enabled(&settings, &[]);
+        Self { settings, plugins, clock: Arc::new(SystemClock::default()) }
+    }
+
+    /// One more plugin, or another in the place of that with its name.
+    #[must_use]
+    pub fn plugin(mut self, plugin: impl Plugin + 'static) -> Self {
+        self.plugins.retain(|known| known.name() != plugin.name());
+        self.plugins.push(Arc::new(plugin));
+        self
+    }
+
+    /// Another clock.
+    #[must_use]
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The service over an empty store.
+    pub fn over(self, open: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>) -> App {
+        let api = Api::new(Arc::new(self.settings), self.plugins, Arc::clone(&self.clock));
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().expect("a runtime");
+        let service = Arc::new(Service::new(Arc::new(api), open(self.clock), cache()));
+        runtime.block_on(service.start()).expect("the plugins start");
+        App { service, runtime, _folder: None }
+    }
+
+    /// The service in memory.
+    pub fn in_memory(self) -> App {
+        self.over(|clock| Arc::new(Memory::new(clock)))
+    }
+
+    /// The service over a store of this kind.
+    pub fn on(self, kind: Kind) -> App {
+        self.on_wrapped(kind, |store| store)
+    }
+
+    /// The same, with something between the service and its store.
+    pub fn on_wrapped(
+        self,
+        kind: Kind,
+        wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+    ) -> App {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let app = self.over(|clock| wrap(kind.open(folder.path(), clock)));
+        App { _folder: Some(folder), ..app }
     }
 }
 

@@ -9,7 +9,7 @@ use cumulo_core::{
     plugin::Plugin,
     store::BoxFuture,
 };
-use protocol_tests::{App, Client};
+use protocol_tests::{App, Client, Parts};
 use serde_json::{Value, json};
 
 const OPENID: &str = "kinto.plugins.openid.OpenIDConnectPolicy";
@@ -61,11 +61,7 @@ fn app() -> App {
         ("multiauth.policy.fxa.client_id", "c"),
         ("multiauth.policy.fxa.header_type", "Bearer+FxA"),
     ];
-    App::with_plugins(&settings, |settings| {
-        let built_in = cumulo_plugins::enabled(settings, &[]).into_iter();
-        let accounts = built_in.filter(|plugin| plugin.name() != "openid");
-        accounts.chain([Arc::new(Tokens) as Arc<dyn Plugin>]).collect()
-    })
+    Parts::new(&settings).plugin(Tokens).in_memory()
 }
 
 fn with<'a>(app: &'a App, authorization: &str) -> Client<'a> {

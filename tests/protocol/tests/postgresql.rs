@@ -4,9 +4,17 @@
 
 use std::sync::Arc;
 
+use cumulo_core::{
+    api::Api,
+    error::Result,
+    event::{Action, Event},
+    outbox::Message,
+    plugin::Plugin,
+    store::{Access, Outcome, Transaction},
+};
 use cumulo_servers::Postgres as Server;
 use cumulo_store::{Postgres, PostgresOptions};
-use protocol_tests::{App, Client};
+use protocol_tests::{App, Client, Parts};
 use serde_json::{Value, json};
 
 /// A service over an empty database, and its store.
@@ -15,10 +23,14 @@ fn app(name: &str) -> (App, Arc<Postgres>) {
 }
 
 fn app_with(name: &str, settings: &[(&str, &str)]) -> (App, Arc<Postgres>) {
+    app_of(name, Parts::new(settings))
+}
+
+fn app_of(name: &str, parts: Parts) -> (App, Arc<Postgres>) {
     let url = Server::shared().create_database(name).unwrap();
     Postgres::migrate(&url, false).unwrap();
     let mut store = None;
-    let app = App::over(settings, |clock| {
+    let app = parts.over(|clock| {
         let opened = Arc::new(Postgres::open(&url, PostgresOptions::default(), clock).unwrap());
         Arc::clone(store.insert(opened)) as _
     });
@@ -136,6 +148,46 @@ fn the_default_bucket_is_foreseen() {
     ann.trips("POST", records, &json!({"data": {}}), 201);
     assert_eq!(ann.trips("POST", records, &json!({"data": {}}), 201), 2, "a creation");
     assert_eq!(ann.trips("GET", records, &Value::Null, 200), 2, "a list");
+}
+
+/// A plugin that writes a message about each event.
+struct Enqueuing;
+
+impl Plugin for Enqueuing {
+    fn name(&self) -> &'static str {
+        "enqueuing"
+    }
+
+    fn subscribes(&self, action: Action) -> bool {
+        action != Action::Read
+    }
+
+    fn on_event(
+        &self,
+        api: &Api,
+        event: &Event,
+        tx: &mut dyn Transaction,
+        _: &mut Vec<Event>,
+    ) -> Result<()> {
+        Ok(tx.enqueue(&Message::new("hook", &*event.uri, api.clock.now()))?)
+    }
+}
+
+#[test]
+fn messages_to_listeners_take_no_further_round_trip() {
+    let (app, store) = app_of("round_trips_of_messages", Parts::new(&[]).plugin(Enqueuing));
+    let client = app.user("ann");
+    client.with_records("b", "c", &[]);
+    let ann = Counted { client, store: &store };
+    let record = format!("{RECORDS}/r");
+    assert_eq!(ann.trips("PUT", &record, &json!({"data": {}}), 201), 2, "a creation");
+    assert_eq!(ann.trips("DELETE", &record, &Value::Null, 200), 2, "a deletion");
+    let put = |n: i32| json!({"method": "PUT", "path": format!("{RECORDS}/{n}")});
+    let batch = json!({"requests": [put(1), put(2)]});
+    assert_eq!(ann.trips("POST", "/batch", &batch, 200), 2, "a batch");
+    let count =
+        app.store().transact(Access::Read, |tx| Ok((Outcome::Commit, tx.backlog("hook")?.waiting)));
+    assert_eq!(app.wait(count).unwrap(), 5, "bucket, collection, and three");
 }
 
 #[test]

@@ -13,8 +13,10 @@ mod memcached;
 pub mod packages;
 mod postgres;
 mod process;
+mod receiver;
 mod redis;
 
 pub use memcached::Memcached;
 pub use postgres::{Options, Postgres};
+pub use receiver::{Answer, Received, Receiver};
 pub use redis::Redis;

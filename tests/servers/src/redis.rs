@@ -1,8 +1,10 @@
 //! Redis without persistence.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::packages;
@@ -41,6 +43,17 @@ impl Redis {
         format!("redis://{user}127.0.0.1:{}/0", self.port)
     }
 
+    /// The elements of a list, from its head to its tail.
+    pub fn list(&self, key: &str) -> Result<Vec<String>> {
+        let mut stream = BufReader::new(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?);
+        let length = key.len();
+        let command =
+            format!("*4\r\n$6\r\nLRANGE\r\n${length}\r\n{key}\r\n$1\r\n0\r\n$2\r\n-1\r\n");
+        stream.get_mut().write_all(command.as_bytes())?;
+        let count = number(&mut stream, '*')?;
+        (0..count).map(|_| text(&mut stream)).collect()
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
@@ -75,4 +88,21 @@ fn run(port: u16, password: Option<&str>, folder: &TempDir) -> Result<Process> {
     let answer = if password.is_some() { "-NOAUTH" } else { "+PONG" };
     process.wait_until(folder.path(), || answers(port, "PING\r\n", answer))?;
     Ok(process)
+}
+
+/// A line of the protocol: a sign and a number.
+fn number(stream: &mut impl BufRead, sign: char) -> Result<usize> {
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let number = line.strip_prefix(sign).map(str::trim).and_then(|it| it.parse().ok());
+    number.with_context(|| format!("Redis said {line:?}"))
+}
+
+/// A text of the protocol, after its length.
+fn text(stream: &mut impl BufRead) -> Result<String> {
+    let length = number(stream, '$')?;
+    let mut bytes = vec![0; length + 2];
+    stream.read_exact(&mut bytes)?;
+    bytes.truncate(length);
+    Ok(String::from_utf8(bytes)?)
 }

@@ -38,7 +38,8 @@ pub(super) fn post(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> 
     cx.check_preconditions(preconditions, existing.as_ref(), tx)?;
     if let Some(entry) = existing {
         if cx.tells(Action::Read) {
-            cx.tell(Action::Read, &entry.object, None, &entry.acl);
+            let impact = cx.impact(&entry.object, None, &entry.acl);
+            cx.tell(Action::Read, impact, tx)?;
         }
         return Ok(cx.object_reply(StatusCode::OK, &entry.object, &entry.acl));
     }

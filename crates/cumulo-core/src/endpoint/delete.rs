@@ -42,7 +42,8 @@ pub(super) fn delete_object(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction
     effects::after_delete(cx.target, id, tx)?;
     let tombstone = render::tombstone(id, timestamp);
     if cx.tells(Action::Delete) {
-        cx.tell(Action::Delete, &tombstone, Some(&existing.object), &existing.acl);
+        let impact = cx.impact(&tombstone, Some(&existing.object), &existing.acl);
+        cx.tell(Action::Delete, impact, tx)?;
     }
     let body = render::object_body(&tombstone, None);
     let mut reply = Reply::raw_json(StatusCode::OK, body);
@@ -93,6 +94,7 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
     let (ids, last) = matching(cx, &query, limit, tx)?;
     let mut body = b"{\"data\":[".to_vec();
     let mut latest = None;
+    let mut impacts = Vec::new();
     for id in &ids {
         let home = cx.target.list_of(id);
         let old = if cx.tells(Action::Delete) { tx.get(&home, id)? } else { None };
@@ -104,13 +106,15 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
         let tombstone = render::tombstone(id, timestamp);
         render::write_row(tombstone.as_row(), &mut body);
         if let Some(old) = old {
-            cx.tell(Action::Delete, &tombstone, Some(&old.object), &old.acl);
+            impacts.push(cx.impact(&tombstone, Some(&old.object), &old.acl));
         }
         latest = latest.max(Some(timestamp));
     }
     body.extend_from_slice(b"]}");
-    if latest.is_none() && cx.tells(Action::Read) {
-        cx.tell_all(Action::Read, None);
+    // Who deletes nothing has only looked.
+    let action = if latest.is_some() { Action::Delete } else { Action::Read };
+    if cx.tells(action) {
+        cx.tell_all(action, impacts, tx)?;
     }
     let mut reply = Reply::raw_json(StatusCode::OK, body);
     reply.set_timestamp(latest.unwrap_or(timestamp));

@@ -52,7 +52,7 @@ pub(super) fn get(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
             }
             Ok(flow)
         })?;
-        cx.tell_all(Action::Read, shown);
+        cx.tell_all(Action::Read, shown, tx)?;
     } else {
         cx.list(&listing.params.query, tx, &mut |row| Ok(page.add(row)))?;
     }
@@ -73,7 +73,7 @@ pub(super) fn head(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> 
     let count = count(cx, &listing.params.query, tx)?;
     add_totals(&mut listing.reply, count);
     if cx.tells(Action::Read) {
-        cx.tell_all(Action::Read, None);
+        cx.tell_all(Action::Read, None, tx)?;
     }
     listing.reply.body = b"{\"data\":[]}".to_vec();
     Ok(listing.reply)

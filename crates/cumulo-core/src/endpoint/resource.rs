@@ -154,21 +154,38 @@ impl Context<'_> {
     }
 
     /// Tells what was done to an object; call it only if somebody wants to know.
-    pub(super) fn tell(&self, action: Action, new: &Object, old: Option<&Object>, acl: &Arc<Acl>) {
+    pub(super) fn tell(
+        &self,
+        action: Action,
+        impact: Impact,
+        tx: &mut dyn Transaction,
+    ) -> Result<()> {
+        self.tell_all(action, [impact], tx)
+    }
+
+    /// An object that something was done to, as those who are told may see it.
+    pub(super) fn impact(&self, new: &Object, old: Option<&Object>, acl: &Arc<Acl>) -> Impact {
         let shown = |object: &Object| self.shown(object).into_owned();
-        let impact = Impact { new: shown(new), old: old.map(shown), acl: Arc::clone(acl) };
-        self.tell_all(action, [impact]);
+        Impact { new: shown(new), old: old.map(shown), acl: Arc::clone(acl) }
     }
 
     /// Tells what was done to some objects, or to none.
-    pub(super) fn tell_all(&self, action: Action, impacts: impl IntoIterator<Item = Impact>) {
+    pub(super) fn tell_all(
+        &self,
+        action: Action,
+        impacts: impl IntoIterator<Item = Impact>,
+        tx: &mut dyn Transaction,
+    ) -> Result<()> {
         let path = &self.call.request.path;
         let uri = path.get(1 + self.api.prefix().len()..).unwrap_or_default();
         let mut event = Event::new(action, self.call, self.target, uri);
         for impact in impacts {
             event = event.with(impact);
         }
+        // Not always that of the newest object told of: one may be written into the past.
+        event.timestamp = event.timestamp.max(self.list_timestamp(tx)?);
         self.events.borrow_mut().push(event);
+        Ok(())
     }
 
     pub(super) fn resource(&self) -> &'static Resource {

@@ -145,7 +145,8 @@ impl Context<'_> {
         effects::after_put(self.target, old, &object, tx)?;
         let action = if old.is_some() { Action::Update } else { Action::Create };
         if self.tells(action) {
-            self.tell(action, &object, old, &Arc::new(acl.clone()));
+            let impact = self.impact(&object, old, &Arc::new(acl.clone()));
+            self.tell(action, impact, tx)?;
         }
         Ok(object)
     }

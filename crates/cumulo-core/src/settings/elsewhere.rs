@@ -13,7 +13,6 @@ use Elsewhere::{Silent, Warn};
 
 /// A name that ends with `*` stands for all that begin like it.
 const NAMES: &[(&str, Elsewhere)] = &[
-    ("event_listeners", Warn),
     ("newrelic_config", Warn),
     ("profiler_enabled", Warn),
     ("sentry_dsn", Warn),

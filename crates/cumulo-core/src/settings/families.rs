@@ -169,7 +169,8 @@ const CLASSES: &[(&str, PolicyKind)] = &[
     ),
     (OPENID, PolicyKind::Plugin("openid")),
 ];
-const RESOURCES: &[&str] = &[
+/// The kinds of objects, and what else has permissions by settings.
+pub(super) const RESOURCES: &[&str] = &[
     "bucket",
     "collection",
     "group",

@@ -7,7 +7,7 @@
 //!
 //! - [`table`]: the macro; the table itself is below
 //! - [`value`]: how a text becomes a value
-//! - [`families`]: settings whose names are made of parts
+//! - [`families`]: settings whose names are made of parts; [`listeners`]: those of event listeners
 //! - [`reference()`]: all of them, as a page
 //!
 //! ```
@@ -25,6 +25,7 @@ mod checks;
 pub mod date;
 mod elsewhere;
 pub mod families;
+pub mod listeners;
 mod openid;
 mod reference;
 mod source;
@@ -43,6 +44,7 @@ use secrecy::SecretString;
 
 pub use self::{
     families::FAMILIES,
+    listeners::{Listener, ListenerKind},
     openid::OpenIdProvider,
     reference::reference,
     table::Key,
@@ -285,6 +287,8 @@ settings! {
         of_plugins: HashMap<String, String> = HashMap::new(),
         /// The OpenID providers among them.
         openid_providers: Vec<OpenIdProvider> = Vec::new(),
+        /// Who is told of changes.
+        event_listeners: Vec<Listener> = Vec::new(),
         /// The date of [`Settings::eos`] as it was written.
         eos_text: Option<String> = None,
         /// The file that the settings come from, if any; the program fills it in.
@@ -380,6 +384,7 @@ impl Settings {
         let eos = source.peek::<Option<String>>("eos");
         let mut settings = Self { eos_text: eos.flatten(), ..Self::read(&mut source) };
         families::read_plugins(&mut settings, more, &mut source);
+        listeners::read(&mut settings, &mut source);
         families::read(&mut settings, &mut source);
         checks::run(&mut settings, &mut source);
         if source.mistakes.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{FAMILIES, KEYS, Key};
+use super::{FAMILIES, KEYS, Key, families::Family, listeners::PARAMETERS};
 
 const INTRODUCTION: &str = "\
 # Settings
@@ -37,15 +37,21 @@ pub fn reference() -> String {
         }
         describe(&mut page, key);
     }
+    page.push_str("\n## Event listeners\n");
+    describe_all(&mut page, PARAMETERS);
     page.push_str(FAMILIES_INTRODUCTION);
-    for family in FAMILIES {
+    describe_all(&mut page, FAMILIES);
+    page
+}
+
+fn describe_all(page: &mut String, families: &[Family]) {
+    for family in families {
         let values = match family.default {
             "" => format!("Takes {}.", family.expects),
             default => format!("Takes {}. Default: {default}.", family.expects),
         };
-        entry(&mut page, family.pattern, family.docs, &values);
+        entry(page, family.pattern, family.docs, &values);
     }
-    page
 }
 
 fn describe(page: &mut String, key: &Key) {
@@ -74,7 +80,7 @@ mod tests {
     #[test]
     fn every_setting_is_on_the_page_once() {
         let page = reference();
-        let patterns = FAMILIES.iter().map(|family| family.pattern);
+        let patterns = FAMILIES.iter().chain(PARAMETERS).map(|family| family.pattern);
         for name in KEYS.iter().map(|key| key.name).chain(patterns) {
             assert_eq!(page.matches(&format!("### `{name}`\n")).count(), 1, "{name}");
         }

@@ -159,6 +159,16 @@ impl Source {
         names.iter().filter_map(|name| self.take(name)).collect()
     }
 
+    /// Gives a setting another name, unless that is given too.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        if !self.given.contains_key(to)
+            && let Some(given) = self.take(from)
+        {
+            self.typed.insert(to.to_owned(), given.typed.clone());
+            self.given.insert(to.to_owned(), Given { name: to.to_owned(), ..given });
+        }
+    }
+
     /// Takes everything that is left.
     pub(super) fn take_all(&mut self) -> Vec<Given> {
         std::mem::take(&mut self.given).into_values().collect()

@@ -1,8 +1,9 @@
 //! A store that keeps everything in memory.
 //!
-//! [`state`] holds what is stored and can undo each change; [`transaction`] gives it the meaning
-//! of the port.
+//! [`state`] holds what is stored and can undo each change; [`transaction`] and [`outbox`] give it
+//! the meaning of the port.
 
+mod outbox;
 mod state;
 mod transaction;
 

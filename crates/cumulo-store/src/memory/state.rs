@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use cumulo_core::object::{Acl, List, Row, Timestamp};
+use cumulo_core::{
+    object::{Acl, List, Row, Timestamp},
+    outbox::Message,
+};
 
 /// An object or a tombstone.
 #[derive(Clone)]
@@ -63,6 +66,8 @@ pub(super) struct State {
     pub(super) groups: BTreeMap<String, BTreeSet<String>>,
     /// Members by group URI.
     pub(super) members: BTreeMap<String, BTreeSet<String>>,
+    /// Messages by id.
+    pub(super) messages: BTreeMap<String, Message>,
     /// No list starts at or before this moment.
     pub(super) floor: Timestamp,
     undo: Vec<Undo>,
@@ -77,6 +82,7 @@ enum Undo {
     Moved(List, Timestamp, List),
     Joined(String, String),
     Left(String, String),
+    Message(String, Option<Message>),
     Floor(Timestamp),
 }
 
@@ -86,6 +92,7 @@ impl State {
             lists: BTreeMap::new(),
             groups: BTreeMap::new(),
             members: BTreeMap::new(),
+            messages: BTreeMap::new(),
             floor: Timestamp(i64::MIN),
             undo: Vec::new(),
         }
@@ -121,6 +128,8 @@ impl State {
                 }
                 Undo::Joined(member, group) => self.unlink(&member, &group),
                 Undo::Left(member, group) => self.link(&member, &group),
+                Undo::Message(id, Some(before)) => drop(self.messages.insert(id, before)),
+                Undo::Message(id, None) => drop(self.messages.remove(&id)),
                 Undo::Floor(before) => self.floor = before,
             }
         }
@@ -207,6 +216,15 @@ impl State {
             self.unlink(member, group);
             self.undo.push(Undo::Left(member.into(), group.into()));
         }
+    }
+
+    /// Replaces the message with this id.
+    pub(super) fn set_message(&mut self, id: &str, message: Option<Message>) {
+        let before = match message {
+            Some(message) => self.messages.insert(id.to_owned(), message),
+            None => self.messages.remove(id),
+        };
+        self.undo.push(Undo::Message(id.to_owned(), before));
     }
 
     fn existing(&mut self, list: &List) -> &mut Objects {

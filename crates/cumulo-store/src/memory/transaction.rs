@@ -20,7 +20,7 @@ use crate::{bounds::Bounds, run};
 
 /// One transaction; the caller commits it or undoes its changes.
 pub(super) struct Tx<'a> {
-    state: &'a mut State,
+    pub(super) state: &'a mut State,
     clock: &'a dyn Clock,
     access: Access,
     /// For each open savepoint, how many changes came before it.
@@ -33,7 +33,7 @@ impl<'a> Tx<'a> {
     }
 
     /// The state, to be changed.
-    fn write(&mut self) -> Result<&mut State> {
+    pub(super) fn write(&mut self) -> Result<&mut State> {
         if self.access == Access::Write { Ok(self.state) } else { Err(Error::ReadOnly) }
     }
 
@@ -271,6 +271,10 @@ impl Transaction for Tx<'_> {
         let lists: Vec<_> = state.lists.keys().cloned().collect();
         for list in &lists {
             state.remove_list(list, now);
+        }
+        let messages: Vec<_> = state.messages.keys().cloned().collect();
+        for id in &messages {
+            state.set_message(id, None);
         }
         let groups: Vec<_> = state.members.keys().cloned().collect();
         groups.iter().try_for_each(|group| self.disband(group))

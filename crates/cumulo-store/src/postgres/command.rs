@@ -46,6 +46,8 @@ pub(super) enum Param {
     Time(Timestamp),
     /// `bigint`
     Int(i64),
+    /// No `bigint`
+    Null,
     /// `boolean`
     Bool(bool),
 }
@@ -61,7 +63,7 @@ impl Param {
     pub(super) fn oid(&self) -> u32 {
         match self {
             Self::Bool(_) => 16,
-            Self::Int(_) => 20,
+            Self::Int(_) | Self::Null => 20,
             Self::Text(_) => 25,
             Self::Texts(_) => 1009,
             Self::Time(_) => 1114,
@@ -75,12 +77,17 @@ impl Param {
         match self {
             Self::Text(text) | Self::Json(text) => text.len(),
             Self::Texts(texts) | Self::Jsons(texts) => all(texts),
-            Self::Time(_) | Self::Int(_) | Self::Bool(_) => 8,
+            Self::Time(_) | Self::Int(_) | Self::Bool(_) | Self::Null => 8,
         }
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
         match self {
+            Self::Null => {}
             Self::Int(number) => out.put_i64(*number),
             Self::Bool(flag) => out.put_u8(u8::from(*flag)),
             Self::Time(time) => out.put_i64(micros(*time)),

@@ -316,7 +316,7 @@ impl Connection {
         let name = self.prepared.get(&command.sql).map_or("", String::as_str);
         let write = |param: &Param, out: &mut BytesMut| {
             param.write(out);
-            Ok(IsNull::No)
+            Ok(if param.is_null() { IsNull::Yes } else { IsNull::No })
         };
         frontend::bind("", name, BINARY, &command.params, write, BINARY, &mut self.output)
             .map_err(|_| Failure::Lost(io::Error::other("a parameter is too large")))?;

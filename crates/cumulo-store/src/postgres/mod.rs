@@ -101,6 +101,8 @@ struct Shared {
     resources: Resources,
     trips: Trips,
     outage: Outage,
+    /// Whether the database can keep messages.
+    has_outbox: bool,
     /// Of a standby.
     lag: Option<Arc<Lag>>,
 }
@@ -111,8 +113,8 @@ impl Postgres {
     /// Blocks, and waits for a server that is not there yet.
     pub fn open(url: &str, options: PostgresOptions, clock: Arc<dyn Clock>) -> error::Result<Self> {
         let address = Address::parse(url)?;
-        schema::check(&mut connect(&address, options.patience)?)?;
-        Ok(Self::new(address, options, clock, None))
+        let has_outbox = schema::check(&mut connect(&address, options.patience)?)?;
+        Ok(Self::new(address, options, clock, has_outbox, None))
     }
 
     /// A store that only reads: a standby of the database at `primary`, as long as it has
@@ -130,13 +132,15 @@ impl Postgres {
         let standby = Address { role: Role::Standby, ..Address::parse(url)? };
         let lag = Lag::follow(Address::parse(primary)?, max_lag);
         let lag = lag.map_err(|failure| error::Error::Server(failure.into()))?;
-        Ok(Self::new(standby, options, clock, Some(lag)))
+        // Nothing is written to it.
+        Ok(Self::new(standby, options, clock, false, Some(lag)))
     }
 
     fn new(
         address: Address,
         options: PostgresOptions,
         clock: Arc<dyn Clock>,
+        has_outbox: bool,
         lag: Option<Arc<Lag>>,
     ) -> Self {
         let shared = Shared {
@@ -147,6 +151,7 @@ impl Postgres {
             resources: Resources::default(),
             trips: Trips::default(),
             outage: Outage::default(),
+            has_outbox,
             lag,
         };
         Self { shared: Arc::new(shared) }

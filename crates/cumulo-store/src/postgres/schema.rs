@@ -8,6 +8,11 @@ const PERMISSION: u32 = 2;
 
 const SCHEMA: &str = include_str!("schema.sql");
 const COMMIT_ORDER: &str = include_str!("commit_order.sql");
+const OUTBOX: &str = include_str!("outbox.sql");
+
+/// What is wrong with a database that only Kinto has migrated.
+pub(super) const NO_OUTBOX: &str =
+    "the database lacks the table `cumulo_message`: run `cumulo migrate` with the same settings";
 
 /// What a database has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +23,7 @@ struct Found {
     storage: Option<u32>,
     permission: Option<u32>,
     keeps_commit_order: bool,
+    has_outbox: bool,
 }
 
 /// What a migration did, or would do.
@@ -25,7 +31,8 @@ struct Found {
 pub enum PostgresMigration {
     /// All tables were created.
     Created,
-    /// The database of Kinto got the trigger that keeps timestamps in the order of commits.
+    /// The database of Kinto, or of an earlier version of this program, got what it lacked: the
+    /// trigger that keeps timestamps in the order of commits, or the table of messages.
     Completed,
     /// There was nothing to do.
     Current,
@@ -87,8 +94,9 @@ impl From<Failure> for SchemaError {
 
 type Result<T> = std::result::Result<T, SchemaError>;
 
-/// Makes sure that the database can be used; warns of what will not go well.
-pub(super) fn check(connection: &mut Connection) -> Result<()> {
+/// Makes sure that the database can be used; warns of what will not go well. Returns whether it can
+/// keep messages.
+pub(super) fn check(connection: &mut Connection) -> Result<bool> {
     let found = Found::of(connection)?;
     found.require_known()?;
     if found.storage.is_none() {
@@ -107,7 +115,7 @@ pub(super) fn check(connection: &mut Connection) -> Result<()> {
              ahead of the time. ALTER DATABASE … SET timezone TO 'UTC'"
         );
     }
-    Ok(())
+    Ok(found.has_outbox)
 }
 
 /// Creates what is missing; with `dry_run`, only tells.
@@ -120,11 +128,15 @@ pub(super) fn migrate(connection: &mut Connection, dry_run: bool) -> Result<Post
         if !dry_run {
             run(connection, SCHEMA)?;
             run(connection, COMMIT_ORDER)?;
+            run(connection, OUTBOX)?;
         }
         PostgresMigration::Created
-    } else if !found.keeps_commit_order {
-        if !dry_run {
+    } else if !found.keeps_commit_order || !found.has_outbox {
+        if !dry_run && !found.keeps_commit_order {
             run(connection, COMMIT_ORDER)?;
+        }
+        if !dry_run {
+            run(connection, OUTBOX)?;
         }
         PostgresMigration::Completed
     } else {
@@ -144,6 +156,7 @@ impl Found {
             current_setting('TimeZone'), to_regclass('objects') IS NOT NULL, \
             to_regclass('records') IS NOT NULL, to_regclass('metadata') IS NOT NULL, \
             to_regclass('access_control_entries') IS NOT NULL, \
+            to_regclass('cumulo_message') IS NOT NULL, \
             EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('objects') \
                 AND tgname = 'cumulo_commit_order' AND tgenabled <> 'D')";
         let mut found = Self::default();
@@ -151,15 +164,16 @@ impl Found {
         connection.simple(SQL, &mut |mut row| {
             found.encoding = row.owned()?;
             found.time_zone = row.owned()?;
-            for _ in 0..5 {
+            for _ in 0..6 {
                 flags.push(row.text()? == "t");
             }
             Ok(())
         })?;
-        let [objects, records, metadata, entries, trigger] = flags[..] else {
+        let [objects, records, metadata, entries, outbox, trigger] = flags[..] else {
             return Ok(found);
         };
         found.keeps_commit_order = trigger;
+        found.has_outbox = outbox;
         if objects || records {
             // Kinto wrote no version down before it had migrations.
             found.storage = Some(version(connection, metadata, "storage")?.unwrap_or(1));

@@ -275,4 +275,26 @@ fn migrating_twice_does_nothing_and_kinto_is_completed() {
     assert_eq!(other.read("SELECT count(*) FROM pg_proc WHERE proname LIKE 'cumulo%'"), "0");
     assert_eq!(Postgres::migrate(&url, false).unwrap(), PostgresMigration::Completed);
     assert_eq!(other.read("SELECT count(*) FROM pg_proc WHERE proname LIKE 'cumulo%'"), "1");
+    other.run("DROP TABLE cumulo_message");
+    assert_eq!(Postgres::migrate(&url, false).unwrap(), PostgresMigration::Completed);
+    assert_eq!(Postgres::migrate(&url, false).unwrap(), PostgresMigration::Current);
+}
+
+#[tokio::test]
+async fn a_database_without_the_table_of_messages_serves_all_but_them() {
+    let (store, url) = open();
+    drop(store);
+    Other::connect(&url).run("DROP TABLE cumulo_message");
+    let store = reopen(&url);
+    let store: &dyn Store = &*store;
+    let write = store.transact(Access::Write, |tx| {
+        tx.put(&List::new("", "bucket"), "b", None, "{}", None)?;
+        tx.flush()?;
+        Ok((Outcome::Commit, ()))
+    });
+    write.await.unwrap();
+    let look = store.transact(Access::Read, |tx| Ok((Outcome::Commit, tx.next_due("hook")?)));
+    let error = look.await.unwrap_err();
+    let reason = std::error::Error::source(&error).unwrap().to_string();
+    assert!(reason.contains("cumulo_message") && reason.contains("cumulo migrate"), "{reason}");
 }

@@ -8,10 +8,11 @@
 //!
 //! - here: beginning, asking, keeping back, ending
 //! - [`port`]: what work may do; [`stamps`]: which timestamps changes get
-//! - [`locks`]: those that were not foreseen; [`marks`]: savepoints
+//! - [`locks`]: those that were not foreseen; [`marks`]: savepoints; [`outbox`]: queues of messages
 
 mod locks;
 mod marks;
+mod outbox;
 mod port;
 mod stamps;
 

@@ -9,6 +9,7 @@
 //! - [`writer`]: one thread with one connection; commits once for all who wait
 //! - [`group`], [`transaction`]: works that commit together, and what they may do
 //! - [`reader`]: the pool of connections that read snapshots
+//! - [`outbox`]: the queues of messages
 //! - [`rows`], [`sql`], [`functions`]: reading, the query builder, and the SQL functions it needs
 //! - [`cache`]: what is asked on every request
 //! - [`index`]: indexes on fields, made on demand
@@ -21,6 +22,7 @@ mod functions;
 mod group;
 mod index;
 mod inspect;
+mod outbox;
 mod reader;
 mod rows;
 mod schema;

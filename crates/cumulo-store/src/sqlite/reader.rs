@@ -173,7 +173,7 @@ pub(super) fn run(shared: &Shared, work: &mut Work) -> (Result<()>, Vec<Slow>) {
 
 impl<'a> ReadTx<'a> {
     /// The database, on a snapshot that begins now if none has.
-    fn rows(&mut self) -> Result<(Rows<'_>, Generation)> {
+    pub(super) fn rows(&mut self) -> Result<(Rows<'_>, Generation)> {
         let shared = self.shared;
         let snapshot = match self.snapshot.take() {
             Some(snapshot) => snapshot,

@@ -216,6 +216,7 @@ impl Transaction for WriteTx<'_> {
         self.remove_lists(None)?;
         self.execute("DELETE FROM acl", &[])?;
         self.execute("DELETE FROM access", &[])?;
+        self.execute("DELETE FROM message", &[])?;
         self.memo.acl_ids.clear();
         self.change_members("DELETE FROM membership", &[])
     }

@@ -11,6 +11,7 @@ mod listing;
 mod model;
 mod moving;
 mod objects;
+mod outbox;
 mod permissions;
 mod queries;
 mod timestamps;
@@ -150,6 +151,20 @@ macro_rules! store_contract {
                     many_objects_are_moved,
                     counts_are_told_as_they_are,
                     a_store_in_order_has_no_flaws;
+                outbox:
+                    what_is_enqueued_is_claimed,
+                    a_claimed_message_is_due_when_its_time_is_over,
+                    the_longest_due_come_first,
+                    queues_are_apart,
+                    a_dequeued_message_is_gone,
+                    a_postponed_message_waits,
+                    a_message_can_be_given_up,
+                    messages_share_the_fate_of_their_transaction,
+                    messages_share_the_fate_of_their_savepoint,
+                    claims_can_be_undone,
+                    claimers_at_the_same_time_get_different_messages,
+                    readers_only_look_at_messages,
+                    a_flush_removes_messages;
                 model:
                     random_transactions_match_the_model;
             }

@@ -34,7 +34,19 @@ const CATALOG: &str = "
     FROM metadata";
 
 /// What Cumulo adds to the schema of Kinto.
-const ADDED: [&str; 2] = ["function|cumulo_commit_order|", "trigger|cumulo_commit_order|"];
+const ADDED: [&str; 11] = [
+    "column|cumulo_message.attempts|",
+    "column|cumulo_message.body|",
+    "column|cumulo_message.created|",
+    "column|cumulo_message.due|",
+    "column|cumulo_message.id|",
+    "column|cumulo_message.queue|",
+    "constraint|cumulo_message_pkey|",
+    "function|cumulo_commit_order|",
+    "index|cumulo_message_pkey|",
+    "index|idx_cumulo_message_due|",
+    "trigger|cumulo_commit_order|",
+];
 
 /// The things in a database.
 pub(super) type Catalog = BTreeSet<String>;

@@ -8,7 +8,7 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use protocol_tests::{App, Client, Kind, on_each_store};
+use protocol_tests::{Client, Kind, Parts, on_each_store};
 use serde_json::{Value, json};
 
 use super::{HISTORY, ON, RECORDS};
@@ -75,7 +75,7 @@ fn history_replayed_gives_what_is_there(kind: Kind) {
 
 fn check(kind: Kind, past: &[Step]) -> Result<(), TestCaseError> {
     let clock = Arc::new(ManualClock::at(1000));
-    let app = App::on_at(kind, &ON, Arc::clone(&clock) as _);
+    let app = Parts::new(&ON).clock(Arc::clone(&clock) as _).on(kind);
     let ann = app.user("ann");
     ann.with_records("b", "c", &[]);
     let mut moments = vec![(1999, records(&ann, RECORDS))];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cumulo_core::clock::ManualClock;
-use protocol_tests::{App, Client, Kind, on_each_store};
+use protocol_tests::{App, Client, Kind, Parts, on_each_store};
 use serde_json::{Value, json};
 
 use super::{ON, RECORDS};
@@ -29,7 +29,7 @@ fn ids(records: &[Value]) -> Vec<&str> {
 /// A service whose clock is moved by hand.
 fn with_clock(kind: Kind) -> (App, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(1000));
-    (App::on_at(kind, &ON, Arc::clone(&clock) as _), clock)
+    (Parts::new(&ON).clock(Arc::clone(&clock) as _).on(kind), clock)
 }
 
 fn a_deleted_collection_can_be_seen(kind: Kind) {

@@ -7,7 +7,7 @@ use cumulo_core::{
     store::{Access, Outcome},
 };
 use http::Method;
-use protocol_tests::{App, Kind, Response};
+use protocol_tests::{App, Kind, Parts, Response};
 
 use crate::{none, rehearsal::Rehearsal, world::content};
 
@@ -24,7 +24,7 @@ const ACCOUNTS: [&str; 6] = ["admin", "alice", "bob", "chief", "open", "rita"];
 
 pub(crate) fn accounts_are_for_their_owners_and_administrators(kind: Kind) {
     let mut rehearsal = None;
-    let app = App::on_wrapped(kind, &SETTINGS, |store| {
+    let app = Parts::new(&SETTINGS).on_wrapped(kind, |store| {
         Arc::clone(rehearsal.insert(Arc::new(Rehearsal::of(store)))) as _
     });
     let rehearsal = rehearsal.expect("a store was opened");

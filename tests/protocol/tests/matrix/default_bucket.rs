@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol_tests::{App, Kind};
+use protocol_tests::{Kind, Parts};
 use serde_json::{Value, json};
 
 use crate::{
@@ -26,7 +26,7 @@ const OBJECTS: [&str; 6] = [
 
 pub(crate) fn the_default_bucket_is_a_bucket_like_others(kind: Kind) {
     let mut rehearsal = None;
-    let app = App::on_wrapped(kind, &[], |store| {
+    let app = Parts::new(&[]).on_wrapped(kind, |store| {
         Arc::clone(rehearsal.insert(Arc::new(Rehearsal::of(store)))) as _
     });
     let rehearsal = rehearsal.expect("a store was opened");

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use cumulo_core::store::{Access, Outcome};
-use protocol_tests::{App, Client, Kind};
+use protocol_tests::{App, Client, Kind, Parts};
 use serde_json::{Value, json};
 
 use crate::{
@@ -128,7 +128,7 @@ impl World {
         let settings: Vec<_> =
             settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let mut rehearsal = None;
-        let app = App::on_wrapped(kind, &settings, |store| {
+        let app = Parts::new(&settings).on_wrapped(kind, |store| {
             Arc::clone(rehearsal.insert(Arc::new(Rehearsal::of(store)))) as _
         });
         let rehearsal = rehearsal.expect("a store was opened");

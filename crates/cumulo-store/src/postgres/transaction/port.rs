@@ -225,6 +225,7 @@ impl Transaction for Tx<'_> {
         for command in statement::remove_all(self.shared.clock.now()) {
             self.keep(command)?;
         }
+        self.forget_messages()?;
         self.known.clear();
         Ok(())
     }
