@@ -11,6 +11,7 @@
 //! - [`object`], [`query`], [`store`]: what is stored, how it is asked for, and the port to it
 //! - [`event`]: what a request did, for whoever wants to be told
 //! - [`plugin`], [`host`]: how features are added, and what they can use
+//! - [`metrics`]: the port to what watches the service
 //! - [`settings`]: what can be chosen at start
 
 pub mod api;
@@ -25,6 +26,7 @@ pub mod error;
 pub mod event;
 pub mod host;
 pub mod id;
+pub mod metrics;
 pub mod object;
 mod outlook;
 pub mod paging;

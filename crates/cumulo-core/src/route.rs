@@ -14,7 +14,7 @@ use crate::{
 
 impl Api {
     /// Where a path leads.
-    pub(crate) fn route(&self, path: &str) -> Option<Endpoint> {
+    pub fn route(&self, path: &str) -> Option<Endpoint> {
         let path = path.strip_prefix('/')?.strip_prefix(self.prefix.as_str())?;
         for (index, plugin) in self.plugins.iter().enumerate() {
             if let Some(claim) = plugin.claims(path) {

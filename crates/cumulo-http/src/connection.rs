@@ -21,7 +21,10 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::{body::BodyReader, exchange, prepare::SlowWork, refusal::Refusing, replica::Replica};
+use crate::{
+    body::BodyReader, exchange, prepare::SlowWork, refusal::Refusing, replica::Replica,
+    trace::Tracer,
+};
 
 /// What answers requests.
 pub struct Service {
@@ -31,6 +34,8 @@ pub struct Service {
     pub store: Arc<dyn Store>,
     /// Where short-lived values are kept, such as single-use tokens.
     pub cache: Arc<dyn Kvs>,
+    /// Who wants to hear of requests, if anybody does.
+    pub(crate) tracer: Option<Arc<dyn Tracer>>,
     pub(crate) replica: Option<Replica>,
     pub(crate) bodies: BodyReader,
     pub(crate) slow: SlowWork,
@@ -41,7 +46,14 @@ impl Service {
     pub fn new(api: Arc<Api>, store: Arc<dyn Store>, cache: Arc<dyn Kvs>) -> Self {
         let bodies = BodyReader::new(&api.settings);
         let slow = SlowWork::new(&api.settings);
-        Self { api, store, cache, replica: None, bodies, slow }
+        Self { api, store, cache, tracer: None, replica: None, bodies, slow }
+    }
+
+    /// Has somebody told of each request.
+    #[must_use]
+    pub fn with_tracer(mut self, tracer: Arc<dyn Tracer>) -> Self {
+        self.tracer = Some(tracer);
+        self
     }
 
     /// Has a replica of the store answer reads. It must not answer when it is more than `max_lag`

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use cumulo_core::settings::PolicyKind;
+use cumulo_core::settings::{PolicyKind, Settings};
 use tokio::signal;
 
 use crate::{
@@ -18,10 +18,12 @@ use crate::{
 /// Runs the command.
 pub(crate) fn run(args: &args::Start, env: &Env) -> anyhow::Result<()> {
     let config = Config::load(args, env)?;
-    logging::start(&config.settings, &args.common)?;
+    let _logs = logging::start(&config.settings, &args.common)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let Settings { project_name, project_version, .. } = &config.settings;
+    tracing::info!("Running {project_name} {project_version}.");
     let listener = listen(&config.host, config.port)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
