@@ -22,7 +22,12 @@ use tokio::{
 use tracing::{debug, warn};
 
 use crate::{
-    body::BodyReader, exchange, prepare::SlowWork, refusal::Refusing, replica::Replica,
+    body::BodyReader,
+    exchange,
+    metered::{MeteredCache, MeteredStore},
+    prepare::SlowWork,
+    refusal::Refusing,
+    replica::Replica,
     trace::Tracer,
 };
 
@@ -42,8 +47,13 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service with the limits of the API's settings.
-    pub fn new(api: Arc<Api>, store: Arc<dyn Store>, cache: Arc<dyn Kvs>) -> Self {
+    /// A service with the limits of the API's settings. If a plugin takes measurements, storage and
+    /// cache are measured.
+    pub fn new(api: Arc<Api>, mut store: Arc<dyn Store>, mut cache: Arc<dyn Kvs>) -> Self {
+        if let Some(metrics) = &api.metrics {
+            store = Arc::new(MeteredStore::new(store, Arc::clone(metrics)));
+            cache = Arc::new(MeteredCache::new(cache, Arc::clone(metrics)));
+        }
         let bodies = BodyReader::new(&api.settings);
         let slow = SlowWork::new(&api.settings);
         Self { api, store, cache, tracer: None, replica: None, bodies, slow }

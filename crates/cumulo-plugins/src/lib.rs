@@ -3,6 +3,8 @@
 pub mod accounts;
 mod default_bucket;
 mod flush;
+mod prometheus;
+mod statsd;
 
 use cumulo_core::{plugin::Plugin, settings::Settings};
 
@@ -17,6 +19,8 @@ pub const BUILT_IN: &[BuiltIn] = &[
     ("accounts", |_| Box::<accounts::Accounts>::default()),
     ("default_bucket", |_| Box::new(default_bucket::DefaultBucket)),
     ("flush", |_| Box::new(flush::Flush)),
+    ("prometheus", |settings| Box::new(prometheus::Prometheus::new(settings))),
+    ("statsd", |settings| Box::new(statsd::Statsd::new(settings))),
 ];
 
 /// The plugins that the settings switch on, in their order, of these and `more`.

@@ -116,3 +116,15 @@ fn escape(text: &str, line: &mut Vec<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_begins_a_line_of_its_own() {
+        let mut line = Vec::new();
+        escape("a\nb \u{1b}[31mé", &mut line);
+        assert_eq!(String::from_utf8(line).unwrap(), "a\\nb \\u{1b}[31mé");
+    }
+}
