@@ -308,7 +308,7 @@ impl Api {
         self.require_method(call)?;
         match &call.endpoint {
             Endpoint::Hello => endpoint::hello::get(self, call, tx),
-            Endpoint::Heartbeat => endpoint::heartbeat::get(self, call, tx),
+            Endpoint::Heartbeat => endpoint::heartbeat::get(self, tx),
             Endpoint::LbHeartbeat => Ok(Reply::json(StatusCode::OK, &json!({}))),
             Endpoint::Version => Ok(endpoint::version::get(self)),
             Endpoint::Contribute => Ok(endpoint::contribute::get()),
@@ -330,9 +330,6 @@ impl Api {
 
     /// The answer to a call whose transaction failed for good.
     pub fn failed(&self, call: &Call, error: store::Error) -> Reply {
-        if call.endpoint == Endpoint::Heartbeat {
-            return self.finish_call(call, endpoint::heartbeat::reply(call, false));
-        }
         let mut error = ApiError::from(error);
         if error.errno == Errno::Undefined {
             error.info = Some(self.settings.error_info_link.clone());

@@ -4,13 +4,12 @@ use std::{
     convert::Infallible,
     panic::{self, AssertUnwindSafe},
     sync::Arc,
-    time::Duration,
 };
 
 use bytes::Bytes;
 use cumulo_core::{
     api::{Api, Step},
-    call::{Call, Endpoint},
+    call::Call,
     cors::Exposed,
     error::ApiError,
     reply::Reply,
@@ -21,7 +20,6 @@ use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::time::timeout;
 use tracing::error;
 
 use crate::{
@@ -129,7 +127,9 @@ fn head_size(uri: &Uri, headers: &HeaderMap) -> usize {
 /// Answers a call, with what it needs of the cache. Without the cache only such calls fail.
 async fn answer_call(service: &Service, mut call: Call) -> Answered {
     let (api, cache) = (&*service.api, &*service.cache);
-    heartbeat::probe(service, &mut call).await;
+    if heartbeat::is_asked(&call) {
+        return (heartbeat::answer(service, &call).await, Some(Arc::new(call)));
+    }
     let prepared = cache::prepare(api, cache, &mut call).await;
     let call = Arc::new(call);
     let reply = match prepared {
@@ -157,13 +157,7 @@ fn without_cache(service: &Service, call: &Call, failure: cumulo_kvs::Error) -> 
 async fn run(service: &Service, call: Arc<Call>) -> Reply {
     let mut access = call.access();
     loop {
-        let result = match call.endpoint {
-            Endpoint::Heartbeat => {
-                within_heartbeat(service, transact(service, &call, access)).await
-            }
-            _ => transact(service, &call, access).await,
-        };
-        match result {
+        match transact(service, &call, access).await {
             Ok(reply) => return reply,
             Err(store::Error::ReadOnly) if access != Access::Write => access = Access::Write,
             Err(failure @ store::Error::Unstorable(_)) => {
@@ -180,16 +174,6 @@ async fn run(service: &Service, call: Arc<Call>) -> Reply {
             }
         }
     }
-}
-
-/// A storage that is too slow to tell that it works does not.
-async fn within_heartbeat(
-    service: &Service,
-    answer: impl Future<Output = store::Result<Reply>>,
-) -> store::Result<Reply> {
-    let seconds = service.api.settings.heartbeat_timeout_seconds;
-    let late = |error| Err(store::Error::Unavailable(Box::new(error)));
-    timeout(Duration::from_secs(seconds.into()), answer).await.unwrap_or_else(late)
 }
 
 async fn transact(service: &Service, call: &Arc<Call>, access: Access) -> store::Result<Reply> {

@@ -48,7 +48,7 @@ impl Summary {
         let id = crate::request_id::of(headers);
         let shown = details().then(|| redact::headers(headers));
         headers.insert(REQUEST_ID, id.clone());
-        let place = service.tracer.as_ref().map(|_| Place::of(headers));
+        let place = service.tracer.as_ref().map(|tracer| Place::of(headers, &**tracer));
         if let Some(place) = &place {
             headers.insert(TRACEPARENT, place.header());
         }
@@ -79,7 +79,7 @@ impl Summary {
         if let Some(metrics) = &service.api.metrics {
             let done = Done { took, ..Done::of(reply) };
             measure(service, &**metrics, call, &endpoint(), &self.method, done);
-            self.measure_items(service, &**metrics, call, reply);
+            Self::measure_items(service, &**metrics, call, reply);
         }
         if let (Some(tracer), Some(place)) = (&service.tracer, &self.place)
             && place.sampled
@@ -140,19 +140,12 @@ impl Summary {
         }
     }
 
-    fn measure_items(
-        &self,
-        service: &Service,
-        metrics: &dyn Metrics,
-        call: Option<&Call>,
-        reply: &Reply,
-    ) {
+    fn measure_items(service: &Service, metrics: &dyn Metrics, call: Option<&Call>, reply: &Reply) {
         let items = call.map_or(&[][..], |call| &call.items);
         for (item, done) in items.iter().zip(&reply.items) {
             let call = item.call.as_deref().ok();
             let endpoint = endpoint(service, call, &item.path, done.status);
-            let method = call.map_or(&self.method, |call| &call.request.method);
-            measure(service, metrics, call, &endpoint, method, *done);
+            measure(service, metrics, call, &endpoint, &item.method, *done);
         }
     }
 }
@@ -168,7 +161,7 @@ fn log_item(item: &Item, done: Done, rid: &str) {
     let id = |resource| call.and_then(|call| call.id_in_path(resource));
     info!(
         target: BATCH_ITEM,
-        method = call.map(|call| call.request.method.as_str()),
+        method = item.method.as_str(),
         path = item.path.as_str(),
         querystring = call.and_then(|call| query(&call.request.query)).as_deref(),
         code = done.status.as_u16(),

@@ -56,16 +56,19 @@ pub struct Span<'a> {
 
 /// Takes spans. It must not block.
 pub trait Tracer: Send + Sync {
+    /// Whether a trace that begins here is recorded.
+    fn records_new(&self) -> bool;
+
     /// A request was answered.
     fn ended(&self, span: &Span<'_>);
 }
 
 impl Place {
     /// The place of a request with these headers, in a new trace if they name none.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, tracer: &dyn Tracer) -> Self {
         let given = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
         let (trace, parent, sampled) = given.and_then(parse).map_or_else(
-            || (rand::random(), None, true),
+            || (rand::random(), None, tracer.records_new()),
             |(trace, parent, sampled)| (trace, Some(parent), sampled),
         );
         Self { trace, parent, span: rand::random(), sampled }
@@ -130,8 +133,18 @@ mod tests {
 
     const GIVEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
 
+    struct Nobody;
+
+    impl Tracer for Nobody {
+        fn records_new(&self) -> bool {
+            true
+        }
+
+        fn ended(&self, _: &Span<'_>) {}
+    }
+
     fn place(header: &'static str) -> Place {
-        Place::of(&HeaderMap::from_iter([(TRACEPARENT, HeaderValue::from_static(header))]))
+        Place::of(&HeaderMap::from_iter([(TRACEPARENT, HeaderValue::from_static(header))]), &Nobody)
     }
 
     #[test]

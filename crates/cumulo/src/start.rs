@@ -18,12 +18,16 @@ use crate::{
 /// Runs the command.
 pub(crate) fn run(args: &args::Start, env: &Env) -> anyhow::Result<()> {
     let config = Config::load(args, env)?;
-    let _logs = logging::start(&config.settings, &args.common)?;
+    let logs = logging::start(&config.settings, &args.common)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     let Settings { project_name, project_version, .. } = &config.settings;
-    tracing::info!("Running {project_name} {project_version}.");
+    let running = format!("Running {project_name} {project_version}.");
+    tracing::info!("{running}");
+    if let Some(sentry) = &logs.sentry {
+        sentry.tell(&running);
+    }
     let listener = listen(&config.host, config.port)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -17,7 +17,10 @@ use cumulo_store::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::config::{Config, Storage};
+use crate::{
+    config::{Config, Storage},
+    telemetry::Otlp,
+};
 
 /// Opens the storage and puts the parts together.
 pub(crate) fn service(config: &Config) -> anyhow::Result<Arc<Service>> {
@@ -28,7 +31,10 @@ pub(crate) fn service(config: &Config) -> anyhow::Result<Arc<Service>> {
     let settings = Arc::new(config.settings.clone());
     let mut api = Api::new(Arc::clone(&settings), plugins, Arc::clone(&clock));
     api.version = std::fs::read(&settings.version_json_path).ok();
-    let service = Service::new(Arc::new(api), store, cache);
+    let mut service = Service::new(Arc::new(api), store, cache);
+    if let Some(tracer) = Otlp::start(&settings)? {
+        service = service.with_tracer(tracer);
+    }
     Ok(Arc::new(match replica(config, clock)? {
         Some((replica, max_lag)) => service.with_replica(replica, max_lag),
         None => service,

@@ -30,13 +30,14 @@ pub(crate) fn read(api: &Api, call: &Call) -> Result<Vec<Item>> {
 }
 
 fn read_item(api: &Api, batch: &Request, mut item: params::Item) -> Item {
-    let is_head = item.method == Method::HEAD;
+    let method = item.method.clone();
+    let is_head = method == Method::HEAD;
     let body = item.body.take();
     let request = match build_request(api, &batch.headers, item, body.is_some()) {
         Ok(request) => request,
         Err(error) => {
             let reply = Box::new(error.into_reply());
-            return Item { path: batch.path.clone(), is_head: false, call: Err(reply) };
+            return Item { method, path: batch.path.clone(), is_head: false, call: Err(reply) };
         }
     };
     let mut path = request.path.clone();
@@ -48,7 +49,7 @@ fn read_item(api: &Api, batch: &Request, mut item: params::Item) -> Item {
         result => result,
     };
     let call = call.map(Box::new).map_err(|refused| Box::new(refused.reply));
-    Item { path, is_head, call }
+    Item { method, path, is_head, call }
 }
 
 /// Answers a batch whose requests were [`read`].

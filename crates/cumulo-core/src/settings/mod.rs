@@ -270,6 +270,12 @@ settings! {
             /// Where an OpenTelemetry collector listens, for traces: `http://host:4318`. Also
             /// `OTEL_EXPORTER_OTLP_ENDPOINT` in the environment.
             otel_exporter_otlp_endpoint: Option<String> = None,
+            /// Headers for the collector, such as a key: `name=value,name=value`. Also
+            /// `OTEL_EXPORTER_OTLP_HEADERS`.
+            otel_exporter_otlp_headers: SecretString = SecretString::default(),
+            /// What the service is called in traces. Nothing: `project_name`. Also
+            /// `OTEL_SERVICE_NAME`.
+            otel_service_name: Option<String> = None,
             /// The share of the traces that begin here that are recorded, in percent.
             otel_traces_percentage: u8 = 100 => 0..=100,
         }

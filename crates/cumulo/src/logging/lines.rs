@@ -56,26 +56,26 @@ impl<S: Subscriber> Layer<S> for Lines {
 }
 
 /// One value of an event.
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Text(&'a str),
     /// A number or a truth value.
     Plain(fmt::Arguments<'a>),
 }
 
 /// Takes the values of an event one after the other.
-pub(super) trait Sink {
+pub(crate) trait Sink {
     fn take(&mut self, name: &'static str, value: Value<'_>);
 }
 
 /// Hands the values of an event to a sink.
-pub(super) struct Values<'a, S> {
+pub(crate) struct Values<'a, S> {
     sink: &'a mut S,
     /// What is not text yet.
     shown: String,
 }
 
 impl<'a, S: Sink> Values<'a, S> {
-    pub(super) fn hand(event: &Event<'_>, sink: &'a mut S) {
+    pub(crate) fn hand(event: &Event<'_>, sink: &'a mut S) {
         event.record(&mut Values { sink, shown: String::new() });
     }
 }

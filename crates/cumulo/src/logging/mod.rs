@@ -4,7 +4,7 @@
 //! - `lines`: how an event becomes a line; `text` and `mozlog`: the two shapes
 //! - `writer`: the thread that writes them
 
-mod lines;
+pub(crate) mod lines;
 mod mozlog;
 mod text;
 mod writer;
@@ -24,11 +24,13 @@ use self::{
     text::Text,
     writer::{Flush, Writer},
 };
-use crate::args::Common;
+use crate::{args::Common, telemetry::Sentry};
 
 /// Logs are written while it lives.
 #[must_use = "the last lines are written when it is dropped"]
 pub(crate) struct Logs {
+    /// Where errors are reported, if anywhere.
+    pub(crate) sentry: Option<Sentry>,
     _flush: Flush,
 }
 
@@ -40,14 +42,16 @@ pub(crate) fn start(settings: &Settings, args: &Common) -> anyhow::Result<Logs> 
         LogFormat::Json => Shape::Mozlog(Mozlog::new(&settings.project_name)),
     };
     let (writer, flush) = Writer::start(io::stderr()).context("can't set up logs")?;
+    let sentry = Sentry::start(settings)?;
     tracing_subscriber::registry()
         .with(filter)
         .with(Lines::new(shape, writer))
+        .with(sentry.clone())
         .try_init()
         .map_err(|error| anyhow!(error))
         .context("can't set up logs")?;
     log_panics();
-    Ok(Logs { _flush: flush })
+    Ok(Logs { sentry, _flush: flush })
 }
 
 /// Has panics told in a log line of their own, like everything else.
