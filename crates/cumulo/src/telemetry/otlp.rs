@@ -29,9 +29,9 @@ impl Otlp {
     /// The sender that the settings ask for, if they do.
     pub(crate) fn start(settings: &Settings) -> anyhow::Result<Option<Arc<Self>>> {
         let Some(endpoint) = &settings.otel_exporter_otlp_endpoint else { return Ok(None) };
-        let url = endpoint_url(endpoint).with_context(|| {
-            format!("otel_exporter_otlp_endpoint: expected http://host:4318, got '{endpoint}'")
-        })?;
+        // It is not repeated: it may hold a password.
+        let url = endpoint_url(endpoint)
+            .context("otel_exporter_otlp_endpoint: expected http://host:4318")?;
         let headers = headers(settings.otel_exporter_otlp_headers.expose_secret())
             .context("otel_exporter_otlp_headers")?;
         let resource = resource(settings);
