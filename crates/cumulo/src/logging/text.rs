@@ -17,10 +17,8 @@ pub(super) struct Text {
 impl Text {
     pub(super) fn write(&self, event: &Event<'_>, now: Timestamp, line: &mut Vec<u8>) {
         let (level, target) = (*event.metadata().level(), event.metadata().target());
-        let (dim, color, end) = match self.colors {
-            true => ("\x1b[2m", color(level), "\x1b[0m"),
-            false => ("", "", ""),
-        };
+        let (dim, color, end) =
+            if self.colors { ("\x1b[2m", color(level), "\x1b[0m") } else { ("", "", "") };
         // Vectors take everything.
         let _ = write!(
             line,

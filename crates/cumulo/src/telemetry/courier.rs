@@ -38,8 +38,11 @@ pub(super) struct Route {
     /// How long reports are gathered.
     pub(super) pause: Duration,
     /// Makes the body of a request.
-    pub(super) pack: Box<dyn Fn(&[String]) -> String + Send>,
+    pub(super) pack: Pack,
 }
+
+/// Makes the body of a request of reports.
+pub(super) type Pack = Box<dyn Fn(&[String]) -> String + Send>;
 
 /// Takes reports, and sends those that wait when it is dropped.
 pub(super) struct Courier {

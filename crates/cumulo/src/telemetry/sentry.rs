@@ -79,7 +79,7 @@ impl Sentry {
             headers,
             most: 1,
             pause: Duration::ZERO,
-            pack: Box::new(|reports| reports.concat()),
+            pack: Box::new(<[String]>::concat),
         })?;
         let about = json!({
             "platform": "native",
