@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
+use tracing::{error, info};
 
 use crate::{
     authentication::{Authenticator, Login},
@@ -15,6 +16,7 @@ use crate::{
     error::{ApiError, Errno, Result},
     event::Action,
     host::Host,
+    metrics::Metrics,
     openapi, paging,
     params::json,
     plugin::{Claim, Plugin, Slow},
@@ -42,6 +44,8 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     /// What `__version__` tells; `None` if there is no such file.
     pub version: Option<Vec<u8>>,
+    /// Where measurements go.
+    pub metrics: Option<Arc<dyn Metrics>>,
     /// First segment of every path, such as `v1`.
     pub(crate) prefix: String,
     /// What the service can do, in words.
@@ -90,6 +94,7 @@ impl Api {
             schemas: Schemas::default(),
             forms: openapi::Forms::default(),
             version: None,
+            metrics: plugins.iter().rev().find_map(|plugin| plugin.metrics()),
             prefix: format!("v{major}"),
             settings,
             plugins,
@@ -246,7 +251,12 @@ impl Api {
             Ok(()) => self.plugins[index].serve(host, call)?.await,
             Err(error) => Err(error),
         };
-        let served = served.map_err(|error| self.with_challenges(error));
+        let served = served.map_err(|error| {
+            if let Some(cause) = &error.cause {
+                error!(rid = call.request.id(), %cause, "a plugin could not answer");
+            }
+            self.with_challenges(error)
+        });
         Some(self.finish_call(call, served.unwrap_or_else(ApiError::into_reply)))
     }
 
@@ -278,7 +288,12 @@ impl Api {
 
     /// Answers a call. Batch and plugins answer their own calls with this.
     pub fn dispatch(&self, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {
-        self.dispatch_any(call, tx).map_err(|error| self.with_challenges(error))
+        self.dispatch_any(call, tx).map_err(|error| {
+            if matches!(error.errno, Errno::Forbidden | Errno::MissingAuthToken) {
+                tell_denied(call);
+            }
+            self.with_challenges(error)
+        })
     }
 
     /// Answers a call inside of another one: an error leaves nothing behind, and is an answer.
@@ -302,7 +317,7 @@ impl Api {
         self.require_method(call)?;
         match &call.endpoint {
             Endpoint::Hello => endpoint::hello::get(self, call, tx),
-            Endpoint::Heartbeat => endpoint::heartbeat::get(self, call, tx),
+            Endpoint::Heartbeat => endpoint::heartbeat::get(self, tx),
             Endpoint::LbHeartbeat => Ok(Reply::json(StatusCode::OK, &json!({}))),
             Endpoint::Version => Ok(endpoint::version::get(self)),
             Endpoint::Contribute => Ok(endpoint::contribute::get()),
@@ -325,9 +340,6 @@ impl Api {
 
     /// The answer to a call whose transaction failed for good.
     pub fn failed(&self, call: &Call, error: store::Error) -> Reply {
-        if call.endpoint == Endpoint::Heartbeat {
-            return self.finish_call(call, endpoint::heartbeat::reply(call, false));
-        }
         let mut error = ApiError::from(error);
         if error.errno == Errno::Undefined {
             error.info = Some(self.settings.error_info_link.clone());
@@ -385,4 +397,15 @@ impl Api {
         let alert = json!({"code": code, "message": message, "url": url}).to_string();
         HeaderValue::from_str(&alert).unwrap_or_else(|_| ascii(code.to_owned()))
     }
+}
+
+/// For whoever runs the service. It may be told twice if the transaction runs again.
+fn tell_denied(call: &Call) {
+    info!(
+        rid = call.request.id(),
+        user = call.user,
+        method = %call.request.method,
+        path = call.request.path,
+        "permission denied"
+    );
 }

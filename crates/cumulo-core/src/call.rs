@@ -62,8 +62,6 @@ pub struct Call {
     /// The nonce of [`Api::single_use`](crate::api::Api::single_use), if it was good. The caller
     /// has taken it out of the cache.
     pub redeemed: Option<String>,
-    /// Which parts outside the storage work; the caller knows, if [`Endpoint::Heartbeat`] is asked.
-    pub probes: Vec<(&'static str, bool)>,
     /// What the plugin that owns the resource has worked out before the transaction.
     pub prepared: Prepared,
     /// The requests of a batch.
@@ -76,6 +74,8 @@ pub type Prepared = BTreeMap<String, String>;
 /// One request of a batch.
 #[derive(Debug)]
 pub struct Item {
+    /// The method.
+    pub method: Method,
     /// Where it leads, as its response says.
     pub path: String,
     /// Whether its response has no body.
@@ -100,7 +100,6 @@ impl Call {
             logins: sender.logins,
             body,
             redeemed: None,
-            probes: Vec::new(),
             prepared: Prepared::new(),
             items: Vec::new(),
         }

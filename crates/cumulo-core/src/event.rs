@@ -6,7 +6,7 @@
 //! ([`Plugin::on_event`](crate::plugin::Plugin::on_event)), and once more when it is committed
 //! ([`Plugin::after_commit`](crate::plugin::Plugin::after_commit)).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use crate::{
     api::Api,
@@ -141,7 +141,12 @@ impl Api {
             let mut events = merge(done);
             for event in &events {
                 for plugin in self.plugins.iter().filter(|it| it.subscribes(event.action)) {
+                    let begun = self.metrics.as_ref().map(|metrics| (metrics, Instant::now()));
                     plugin.on_event(self, event, tx, &mut raised)?;
+                    if let Some((metrics, begun)) = begun {
+                        let name = format!("plugins.{}.seconds", plugin.name());
+                        metrics.timing(&name, begun.elapsed(), &[]);
+                    }
                 }
             }
             told.append(&mut events);

@@ -12,6 +12,7 @@
 //! - [`cascade`]: what a change does to other objects
 //! - [`event`]: what a request did, for whoever wants to be told; [`outbox`]: what must reach others
 //! - [`plugin`], [`host`]: how features are added, and what they can use
+//! - [`metrics`]: the port to what watches the service
 //! - [`openapi`]: what there is, in words
 //! - [`settings`]: what can be chosen at start
 
@@ -28,6 +29,7 @@ pub mod error;
 pub mod event;
 pub mod host;
 pub mod id;
+pub mod metrics;
 pub mod object;
 pub mod openapi;
 pub mod outbox;

@@ -8,6 +8,7 @@
 //! - What others do: [`subscribes`](Plugin::subscribes), [`on_events`](Plugin::on_events),
 //!   [`on_event`](Plugin::on_event), [`after_commit`](Plugin::after_commit)
 //! - Users: [`authenticate`](Plugin::authenticate), [`describe_user`](Plugin::describe_user)
+//! - What it measures: [`metrics`](Plugin::metrics), [`endpoint_name`](Plugin::endpoint_name)
 //! - Its life: [`start`](Plugin::start), [`probe`](Plugin::probe), [`stop`](Plugin::stop)
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::{
     error::Result,
     event::{Action, Event},
     host::Host,
+    metrics::Metrics,
     openapi::Description,
     reply::Reply,
     resource::{Resource, Target},
@@ -195,6 +197,17 @@ pub trait Plugin: Send + Sync {
     /// not get lost belongs into the transaction.
     fn after_commit(&self, event: &Event) {
         let _ = event;
+    }
+
+    /// Where measurements go, if it takes them. If several plugins do, the last one gets them.
+    fn metrics(&self) -> Option<Arc<dyn Metrics>> {
+        None
+    }
+
+    /// The name in metrics of a path that it claims.
+    fn endpoint_name(&self, path: &str) -> &'static str {
+        let _ = path;
+        self.name()
     }
 
     /// What it adds to the answer of `/__heartbeat__`: a name, and whether that works.

@@ -1,5 +1,7 @@
 //! The answer to a request, before it becomes an HTTP response.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
@@ -26,6 +28,29 @@ pub struct Reply {
     pub empties_cache: bool,
     /// What was done, as far as somebody wants to be told.
     pub events: Vec<Event>,
+    /// What became of the requests of a batch, one after the other.
+    pub items: Vec<Done>,
+}
+
+/// What became of a request of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The error number; 0 if there is none.
+    pub errno: u16,
+    /// Bytes of the body.
+    pub size: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Done {
+    /// What became of a request that is answered so, without the time that it took.
+    pub fn of(reply: &Reply) -> Self {
+        let (status, errno, size) = (reply.status, reply.errno, reply.body.len());
+        Self { status, errno, size, took: Duration::ZERO }
+    }
 }
 
 impl Reply {
@@ -40,6 +65,7 @@ impl Reply {
             single_use: SingleUse::default(),
             empties_cache: false,
             events: Vec::new(),
+            items: Vec::new(),
         }
     }
 

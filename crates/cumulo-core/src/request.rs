@@ -4,6 +4,9 @@ use http::{HeaderMap, Method, header};
 
 use crate::error::{ApiError, Errno, Result};
 
+/// The header with the name of a request in logs.
+pub const REQUEST_ID: header::HeaderName = header::HeaderName::from_static("x-request-id");
+
 /// A request whose body has arrived.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -35,6 +38,12 @@ impl Request {
     /// The text of a header; `None` if absent, and for what is not text.
     pub fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// What the request is called in logs, here and elsewhere; the edge sees to it that it has a
+    /// name.
+    pub fn id(&self) -> Option<&str> {
+        self.header(REQUEST_ID)
     }
 
     /// Whether the method can change nothing.

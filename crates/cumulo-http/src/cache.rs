@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use cumulo_core::{api::Api, call::Call, reply::Reply};
 use cumulo_kvs::{Error, Kvs, Result};
-use tokio::time::timeout;
 use tracing::error;
 use uuid::Uuid;
 
@@ -53,23 +52,13 @@ pub(crate) async fn settle(api: &Api, cache: &dyn Kvs, call: &Call, reply: &Repl
 }
 
 /// Whether the cache keeps what it gets.
-pub(crate) async fn works(cache: &dyn Kvs, limit: Duration) -> bool {
+pub(crate) async fn works(cache: &dyn Kvs) -> Result<bool> {
     // Other copies of the service may be asked at the same time.
     let key = format!("__heartbeat__:{}", Uuid::new_v4());
-    let probe = async {
-        cache.set(&key, b"true", Some(PROBE_TTL)).await?;
-        let found = cache.get(&key).await?;
-        let deleted = cache.delete(&key).await?;
-        Result::Ok(deleted && found.as_deref() == Some(b"true"))
-    };
-    match timeout(limit, probe).await {
-        Ok(Ok(works)) => works,
-        Ok(Err(failure)) => {
-            log(&failure);
-            false
-        }
-        Err(_) => false,
-    }
+    cache.set(&key, b"true", Some(PROBE_TTL)).await?;
+    let found = cache.get(&key).await?;
+    let deleted = cache.delete(&key).await?;
+    Ok(deleted && found.as_deref() == Some(b"true"))
 }
 
 /// For whoever runs the service.

@@ -21,7 +21,15 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::{body::BodyReader, exchange, prepare::SlowWork, refusal::Refusing, replica::Replica};
+use crate::{
+    body::BodyReader,
+    exchange,
+    metered::{MeteredCache, MeteredStore},
+    prepare::SlowWork,
+    refusal::Refusing,
+    replica::Replica,
+    trace::Tracer,
+};
 
 /// What answers requests.
 pub struct Service {
@@ -31,17 +39,31 @@ pub struct Service {
     pub store: Arc<dyn Store>,
     /// Where short-lived values are kept, such as single-use tokens.
     pub cache: Arc<dyn Kvs>,
+    /// Who wants to hear of requests, if anybody does.
+    pub(crate) tracer: Option<Arc<dyn Tracer>>,
     pub(crate) replica: Option<Arc<Replica>>,
     pub(crate) bodies: Arc<BodyReader>,
     pub(crate) slow: Arc<SlowWork>,
 }
 
 impl Service {
-    /// A service with the limits of the API's settings.
-    pub fn new(api: Arc<Api>, store: Arc<dyn Store>, cache: Arc<dyn Kvs>) -> Self {
+    /// A service with the limits of the API's settings. If a plugin takes measurements, storage and
+    /// cache are measured.
+    pub fn new(api: Arc<Api>, mut store: Arc<dyn Store>, mut cache: Arc<dyn Kvs>) -> Self {
+        if let Some(metrics) = &api.metrics {
+            store = Arc::new(MeteredStore::new(store, Arc::clone(metrics)));
+            cache = Arc::new(MeteredCache::new(cache, Arc::clone(metrics)));
+        }
         let bodies = Arc::new(BodyReader::new(&api.settings));
         let slow = Arc::new(SlowWork::new(&api.settings));
-        Self { api, store, cache, replica: None, bodies, slow }
+        Self { api, store, cache, tracer: None, replica: None, bodies, slow }
+    }
+
+    /// Has somebody told of each request.
+    #[must_use]
+    pub fn with_tracer(mut self, tracer: Arc<dyn Tracer>) -> Self {
+        self.tracer = Some(tracer);
+        self
     }
 
     /// Has a replica of the store answer reads. It must not answer when it is more than `max_lag`
@@ -76,6 +98,7 @@ impl Service {
             api,
             store: Arc::clone(&self.store),
             cache: Arc::clone(&self.cache),
+            tracer: self.tracer.clone(),
             replica: self.replica.clone(),
             bodies: Arc::clone(&self.bodies),
             slow: Arc::clone(&self.slow),

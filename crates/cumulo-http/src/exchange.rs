@@ -4,13 +4,12 @@ use std::{
     convert::Infallible,
     panic::{self, AssertUnwindSafe},
     sync::Arc,
-    time::Duration,
 };
 
 use bytes::Bytes;
 use cumulo_core::{
     api::{Api, Step},
-    call::{Call, Endpoint},
+    call::Call,
     cors::Exposed,
     error::ApiError,
     reply::Reply,
@@ -18,59 +17,59 @@ use cumulo_core::{
     store::{self, Access, Outlook, Store},
 };
 use futures_util::FutureExt;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::time::timeout;
-use tracing::{debug, error};
+use tracing::error;
 
-use crate::{cache, causes::Causes, connection::Service, heartbeat, prepare, refusal};
+use crate::{
+    cache,
+    causes::Causes,
+    connection::Service,
+    heartbeat, prepare, redact, refusal, request_id,
+    summary::{self, Summary},
+};
 
 /// Answers a request. There is always an answer: a panic becomes a 500.
 pub(crate) async fn answer(
     service: Arc<Service>,
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Full<Bytes>>, Infallible> {
-    let (parts, body) = request.into_parts();
-    let (method, uri) = (parts.method.clone(), parts.uri.clone());
-    let exchange =
-        AssertUnwindSafe(exchange(&service, parts.method, parts.uri, parts.headers, body));
-    let reply = match exchange.catch_unwind().await {
-        Ok(reply) => reply,
-        Err(_) => {
-            error!(method = %method, path = uri.path(), "the request made the server panic");
-            let error = ApiError::internal(&service.api.settings.error_info_link);
-            service.api.finish(&HeaderMap::new(), Exposed::Common, error.into_reply())
-        }
+    let (mut parts, body) = request.into_parts();
+    let mut summary = Summary::begin(&service, &mut parts);
+    let id = summary.id.clone();
+    let exchange = async {
+        let exchange = AssertUnwindSafe(exchange(&service, parts, body, &mut summary));
+        let (mut reply, call) = match exchange.catch_unwind().await {
+            Ok(answered) => answered,
+            Err(_) => (panicked(&service, &summary), None),
+        };
+        summary.end(&service, call.as_deref(), &mut reply);
+        respond(reply)
     };
-    debug!(
-        target: "request.summary",
-        method = %method,
-        path = uri.path(),
-        parameters = parameter_names(&uri),
-        code = reply.status.as_u16(),
-        errno = reply.errno,
-        "{method} {} {}", uri.path(), reply.status.as_u16()
-    );
-    Ok(respond(reply))
+    Ok(request_id::scope(id, exchange).await)
 }
 
-/// What a query string asks for, without the values: some are secrets.
-fn parameter_names(uri: &Uri) -> String {
-    let pairs = uri.query().unwrap_or_default().split('&');
-    pairs.map(|pair| pair.split('=').next().unwrap_or_default()).collect::<Vec<_>>().join("&")
+fn panicked(service: &Service, summary: &Summary) -> Reply {
+    let (method, path) = (&summary.method, summary.uri.path());
+    error!(%method, path, "the request made the server panic");
+    let error = ApiError::internal(&service.api.settings.error_info_link);
+    service.api.finish(&HeaderMap::new(), Exposed::Common, error.into_reply())
 }
+
+/// An answer, and the request as it was understood, if it was.
+type Answered = (Reply, Option<Arc<Call>>);
 
 async fn exchange(
     service: &Arc<Service>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
+    parts: http::request::Parts,
     body: Incoming,
-) -> Reply {
+    summary: &mut Summary,
+) -> Answered {
     let refuse = |error: ApiError, headers: &HeaderMap| {
-        service.api.finish(headers, Exposed::Common, error.into_reply())
+        (service.api.finish(headers, Exposed::Common, error.into_reply()), None)
     };
+    let http::request::Parts { method, uri, headers, .. } = parts;
     if head_size(&uri, &headers) > service.api.settings.max_header_bytes {
         return refuse(refusal::too_large(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), &headers);
     }
@@ -78,35 +77,43 @@ async fn exchange(
         Ok(body) => body,
         Err(error) => return refuse(error, &headers),
     };
+    if summary::details() {
+        summary.body = Some(redact::body(&body.bytes));
+    }
     let query = uri.query().unwrap_or("").to_owned();
     let path = match decode_target(uri.path(), &query) {
         Ok(path) => path,
         Err(error) => return refuse(error, &headers),
     };
-    service.answer(Request { method, path, query, headers, body: body.bytes }).await
+    service.answer_request(Request { method, path, query, headers, body: body.bytes }).await
 }
 
 impl Service {
     /// Answers a request whose body has arrived.
     pub async fn answer(self: &Arc<Self>, request: Request) -> Reply {
+        self.answer_request(request).await.0
+    }
+
+    async fn answer_request(self: &Arc<Self>, request: Request) -> Answered {
         let mut call = match self.api.begin(request) {
-            Step::Done(reply) => return *reply,
+            Step::Done(reply) => return (*reply, None),
             Step::Run(call) => call,
         };
         if self.api.prepares()
             && let Err(reply) = prepare::prepare(self, &mut call).await
         {
-            return *reply;
+            return (*reply, Some(Arc::from(call)));
         }
         if let Some(reply) = self.api.serve(&**self, &call).await {
-            return reply;
+            return (reply, Some(Arc::from(call)));
         }
         if !self.api.tells_anything() || call.request.is_safe() {
             return answer_call(self, *call).await;
         }
         // Plugins are told of what was done even if the client does not wait for the answer.
         let service = Arc::clone(self);
-        let answer = tokio::spawn(async move { answer_call(&service, *call).await });
+        let answer = async move { answer_call(&service, *call).await };
+        let answer = tokio::spawn(request_id::scope(request_id::current(), answer));
         answer.await.unwrap_or_else(|failure| panic::resume_unwind(failure.into_panic()))
     }
 }
@@ -118,24 +125,27 @@ fn head_size(uri: &Uri, headers: &HeaderMap) -> usize {
 }
 
 /// Answers a call, with what it needs of the cache. Without the cache only such calls fail.
-async fn answer_call(service: &Service, mut call: Call) -> Reply {
+async fn answer_call(service: &Service, mut call: Call) -> Answered {
     let (api, cache) = (&*service.api, &*service.cache);
-    heartbeat::probe(service, &mut call).await;
+    if heartbeat::is_asked(&call) {
+        return (heartbeat::answer(service, &call).await, Some(Arc::new(call)));
+    }
     let prepared = cache::prepare(api, cache, &mut call).await;
     let call = Arc::new(call);
     let reply = match prepared {
         Ok(()) => run(service, Arc::clone(&call)).await,
-        Err(failure) => return without_cache(service, &call, failure),
+        Err(failure) => return (without_cache(service, &call, failure), Some(call)),
     };
     api.committed(&reply);
     let settled = cache::settle(api, cache, &call, &reply).await;
     if let Some(replica) = &service.replica {
         replica.note_writers(cache, &call, &reply).await;
     }
-    match settled {
+    let reply = match settled {
         Ok(()) => reply,
         Err(failure) => without_cache(service, &call, failure),
-    }
+    };
+    (reply, Some(call))
 }
 
 fn without_cache(service: &Service, call: &Call, failure: cumulo_kvs::Error) -> Reply {
@@ -147,13 +157,7 @@ fn without_cache(service: &Service, call: &Call, failure: cumulo_kvs::Error) -> 
 async fn run(service: &Service, call: Arc<Call>) -> Reply {
     let mut access = call.access();
     loop {
-        let result = match call.endpoint {
-            Endpoint::Heartbeat => {
-                within_heartbeat(service, transact(service, &call, access)).await
-            }
-            _ => transact(service, &call, access).await,
-        };
-        match result {
+        match transact(service, &call, access).await {
             Ok(reply) => return reply,
             Err(store::Error::ReadOnly) if access != Access::Write => access = Access::Write,
             Err(failure @ store::Error::Unstorable(_)) => {
@@ -170,16 +174,6 @@ async fn run(service: &Service, call: Arc<Call>) -> Reply {
             }
         }
     }
-}
-
-/// A storage that is too slow to tell that it works does not.
-async fn within_heartbeat(
-    service: &Service,
-    answer: impl Future<Output = store::Result<Reply>>,
-) -> store::Result<Reply> {
-    let seconds = service.api.settings.heartbeat_timeout_seconds;
-    let late = |error| Err(store::Error::Unavailable(Box::new(error)));
-    timeout(Duration::from_secs(seconds.into()), answer).await.unwrap_or_else(late)
 }
 
 async fn transact(service: &Service, call: &Arc<Call>, access: Access) -> store::Result<Reply> {

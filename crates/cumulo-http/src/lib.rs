@@ -11,7 +11,10 @@
 //! - `heartbeat`: whether what the service depends on works
 //! - `cache`: what is asked of the cache before a call, and told after it
 //! - `replica`: which reads a replica of the storage answers
+//! - `metered`: storage and cache that tell how long they take
 //! - `causes`: errors in logs
+//! - `summary`: what is told of each request; `redact`: without its secrets
+//! - `request_id`: the name of a request in logs; [`trace`]: where it is in a trace
 //! - `refusal`: what is said to what is not HTTP
 
 mod body;
@@ -20,8 +23,13 @@ mod causes;
 mod connection;
 mod exchange;
 mod heartbeat;
+mod metered;
 mod prepare;
+mod redact;
 mod refusal;
 mod replica;
+pub mod request_id;
+mod summary;
+pub mod trace;
 
 pub use connection::{Service, serve};

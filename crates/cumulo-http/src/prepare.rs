@@ -1,7 +1,11 @@
 //! What must be known before the transaction of a call: whether its login is right, and what a
 //! plugin has to work out that takes long. A transaction waits for neither, and may run twice.
 
-use std::{sync::Arc, thread::available_parallelism, time::Duration};
+use std::{
+    sync::Arc,
+    thread::available_parallelism,
+    time::{Duration, Instant},
+};
 
 use cumulo_core::{
     authentication::{Identity, Login},
@@ -129,10 +133,14 @@ async fn judge(
 
 /// Who logs in; none if the login is wrong.
 async fn authenticate(service: &Service, login: &Login) -> Result<Option<Identity>> {
-    match service.api.judge_of(login) {
-        Some(plugin) => plugin.authenticate(service, login).await,
-        None => Ok(None),
+    let Some(plugin) = service.api.judge_of(login) else { return Ok(None) };
+    let begun = Instant::now();
+    let identity = plugin.authenticate(service, login).await;
+    if let Some(metrics) = &service.api.metrics {
+        let name = format!("authentication.{}.seconds", login.policy);
+        metrics.timing(&name, begun.elapsed(), &[("method", "authenticated_userid")]);
     }
+    identity
 }
 
 #[cfg(test)]

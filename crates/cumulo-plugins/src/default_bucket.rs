@@ -45,6 +45,10 @@ impl Plugin for DefaultBucket {
         is_alias.then_some(Claim::Everything)
     }
 
+    fn endpoint_name(&self, path: &str) -> &'static str {
+        if path == ALIAS { "default_bucket" } else { "default_bucket_collection" }
+    }
+
     fn target(&self, api: &Api, call: &Call) -> Option<Target> {
         let bucket = bucket_id(api, call.user.as_deref()?);
         api.target(&format!("/buckets/{bucket}{}", subpath(api, call)))

@@ -6,6 +6,8 @@ mod flush;
 mod history;
 mod listeners;
 mod openid;
+mod prometheus;
+mod statsd;
 
 use std::sync::Arc;
 
@@ -24,6 +26,8 @@ pub const BUILT_IN: &[BuiltIn] = &[
     ("flush", |_| Box::new(flush::Flush)),
     ("history", |settings| Box::new(history::History::new(settings))),
     ("openid", |_| Box::<openid::OpenId>::default()),
+    ("prometheus", |settings| Box::new(prometheus::Prometheus::new(settings))),
+    ("statsd", |settings| Box::new(statsd::Statsd::new(settings))),
 ];
 
 /// The plugins that the settings switch on, in their order, of these and `more`; then the event

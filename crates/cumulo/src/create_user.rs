@@ -40,7 +40,7 @@ impl fmt::Display for Refusal {
 /// Runs the command.
 pub(crate) fn run(args: &args::CreateUser, env: &Env) -> anyhow::Result<()> {
     let config = Config::of_command(&args.common, args.data.as_deref(), env)?;
-    logging::start(&config.settings, &args.common)?;
+    let _logs = logging::start(&config.settings, &args.common)?;
     if config.settings.readonly {
         bail!(Refusal::ReadOnly);
     }

@@ -11,7 +11,7 @@ use crate::{
 /// Runs the command.
 pub(crate) fn run(args: &args::FlushCache, env: &Env) -> anyhow::Result<()> {
     let config = Config::of_command(&args.common, args.data.as_deref(), env)?;
-    logging::start(&config.settings, &args.common)?;
+    let _logs = logging::start(&config.settings, &args.common)?;
     let done = if config.settings.cache_backend == CacheEngine::Memory {
         "There is nothing to empty: the cache is in the memory of the service."
     } else {

@@ -74,13 +74,35 @@ fn parse(text: &str, globals: &[(String, String)]) -> anyhow::Result<IniFile> {
         })?),
     };
     let ignored = ["listen", "unix_socket", "bind"];
-    let warnings = ignored
+    let mut warnings: Vec<_> = ignored
         .iter()
         .filter(|name| server.contains_key(**name))
         .map(|name| format!("'{name}' in [server:main] has no effect here: use host and port."))
         .collect();
+    let has_format = app.keys().any(|name| name.ends_with("log_format"));
+    if !has_format && wants_json_logs(&sections) {
+        warnings.push(JSON_LOGS.into());
+    }
     let host = server.get("host").filter(|host| !host.is_empty()).cloned();
     Ok(IniFile { app: app.into_iter().collect(), host, port, warnings })
+}
+
+const JSON_LOGS: &str = "Sections for Python's logging have no effect here: for lines in JSON, set \
+                         'log_format = json' in [app:main].";
+
+/// Whether the sections for Python's logging, which are for Kinto, have lines written in JSON.
+fn wants_json_logs<M, S>(sections: &M) -> bool
+where
+    for<'a> &'a M: IntoIterator<Item = (&'a String, &'a S)>,
+    for<'a> &'a S: IntoIterator<Item = (&'a String, &'a Option<String>)>,
+{
+    let mut formatters = sections.into_iter().filter(|(name, _)| name.starts_with("formatter_"));
+    formatters.any(|(_, pairs)| {
+        pairs.into_iter().any(|(key, class)| {
+            let class = class.as_deref().unwrap_or_default();
+            key == "class" && (class.contains("JsonLog") || class.contains("Mozlog"))
+        })
+    })
 }
 
 fn section<M, S>(sections: &M, name: &str) -> anyhow::Result<Option<Section>>
@@ -194,6 +216,15 @@ mod tests {
         assert_eq!((file.host.as_deref(), file.port), (Some("0.0.0.0"), Some(8888)));
         assert_eq!(file.warnings.len(), 1);
         assert!(mistake("[app:main]\n[server:main]\nport = many").contains("got 'many'"));
+    }
+
+    #[test]
+    fn who_wants_lines_in_json_is_told_how() {
+        let sections = "[loggers]\nkeys = root\n[handler_console]\nargs = (sys.stderr,)\n\
+                        [formatter_json]\nclass = kinto.core.JsonLogFormatter\n";
+        let warnings = |app: &str| parsed(&format!("[app:main]\n{app}\n{sections}")).warnings;
+        assert_eq!(warnings(""), [JSON_LOGS]);
+        assert!(warnings("kinto.log_format = text").is_empty());
     }
 
     #[test]

@@ -22,6 +22,7 @@
 //!
 //! - [`args`]: the command line; [`ini`]: the settings file
 //! - [`config`]: what comes of both, of the environment and of no configuration at all
+//! - [`logging`]: lines on the standard error; [`telemetry`]: reports to others
 //! - [`administrator`]: the first account; [`reload`]: other settings while it serves
 //! - [`start`], [`init`], [`migrate`], [`flush_cache`], [`create_user`], [`moving`], [`upkeep`],
 //!   [`health`]: the commands; [`wiring`]: the only place that names concrete stores and plugins
@@ -41,6 +42,7 @@ mod moving;
 mod reload;
 mod secrets;
 mod start;
+mod telemetry;
 mod upkeep;
 mod wiring;
 

@@ -13,7 +13,7 @@ use crate::{
 /// Runs the command.
 pub(crate) fn run(args: &args::Migrate, env: &Env) -> anyhow::Result<()> {
     let config = Config::of_command(&args.common, args.data.as_deref(), env)?;
-    logging::start(&config.settings, &args.common)?;
+    let _logs = logging::start(&config.settings, &args.common)?;
     let done = match &config.storage {
         Storage::Memory => "There is nothing to migrate: the storage is in memory.".to_owned(),
         Storage::Postgresql(url) => postgresql(url, args.dry_run)?,

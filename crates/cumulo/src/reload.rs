@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use crate::{
     args,
     config::{Config, Env},
-    logging::Logs,
+    logging::Level,
     wiring,
 };
 
@@ -24,7 +24,7 @@ pub(crate) struct Reload {
     pub(crate) config: Config,
     pub(crate) args: args::Start,
     pub(crate) env: Env,
-    pub(crate) logs: Logs,
+    pub(crate) level: Level,
 }
 
 /// Makes `keep`: what a running service is built on stays, and is named if it was to change. The
@@ -77,7 +77,7 @@ impl Reload {
         if (&config.host, config.port) != (&self.config.host, self.config.port) {
             kept.push("host and port");
         }
-        self.logs.set_level(&config.settings, &self.args.common)?;
+        self.level.set(&config.settings, &self.args.common)?;
         config.log_warnings();
         if !kept.is_empty() {
             warn!("these settings have changed and need a restart: {}", kept.join(", "));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use cumulo_core::settings::PolicyKind;
+use cumulo_core::settings::{PolicyKind, Settings};
 use secrecy::ExposeSecret as _;
 use tokio::{signal, sync::watch};
 
@@ -24,6 +24,12 @@ pub(crate) fn run(args: &args::Start, env: &Env) -> anyhow::Result<()> {
     let config = Config::load(args, env)?;
     let logs = logging::start(&config.settings, &args.common)?;
     config.log_warnings();
+    let Settings { project_name, project_version, .. } = &config.settings;
+    let running = format!("Running {project_name} {project_version}.");
+    tracing::info!("{running}");
+    if let Some(sentry) = &logs.sentry {
+        sentry.tell(&running);
+    }
     let listener = listen(&config.host, config.port)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -39,11 +45,17 @@ pub(crate) fn run(args: &args::Start, env: &Env) -> anyhow::Result<()> {
         }
         #[cfg(unix)]
         tokio::spawn(
-            Reload { current, config, args: args.clone(), env: env.clone(), logs }
-                .on_hangup(hangups),
+            Reload {
+                current,
+                config,
+                args: args.clone(),
+                env: env.clone(),
+                level: logs.level.clone(),
+            }
+            .on_hangup(hangups),
         );
         #[cfg(not(unix))]
-        let _ = (current, logs);
+        let _ = current;
         wiring::serve(service, listener, stop).await
     })
 }

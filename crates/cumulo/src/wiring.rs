@@ -20,7 +20,10 @@ use cumulo_upkeep::{check::AcceptsId, user::User};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
-use crate::config::{Config, Storage};
+use crate::{
+    config::{Config, Storage},
+    telemetry::Otlp,
+};
 
 /// Opens the storage and puts the parts together.
 pub(crate) fn service(config: &Config) -> anyhow::Result<Arc<Service>> {
@@ -29,7 +32,10 @@ pub(crate) fn service(config: &Config) -> anyhow::Result<Arc<Service>> {
     let cache = cache(config)?;
     let plugins = cumulo_plugins::enabled(&config.settings, &config.plugins);
     let api = Api::new(Arc::new(config.settings.clone()), plugins, Arc::clone(&clock));
-    let service = Service::new(with_version(api), store, cache);
+    let mut service = Service::new(with_version(api), store, cache);
+    if let Some(tracer) = Otlp::start(&config.settings)? {
+        service = service.with_tracer(tracer);
+    }
     Ok(Arc::new(match replica(config, clock)? {
         Some((replica, max_lag)) => service.with_replica(replica, max_lag),
         None => service,

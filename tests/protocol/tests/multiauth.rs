@@ -1,7 +1,5 @@
 //! Several ways to log in at the same time: who is who, and who is asked in which order.
 
-use std::sync::Arc;
-
 use cumulo_core::{
     authentication::{Credentials, Identity, Login},
     error::{ApiError, Errno, Result},

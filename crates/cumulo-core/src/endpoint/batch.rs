@@ -3,6 +3,8 @@
 //! Each item has a savepoint: one that fails with an error of the client leaves nothing behind
 //! and the others stand; a failure of the store undoes the whole batch.
 
+use std::time::Instant;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, value::RawValue};
 
@@ -14,7 +16,7 @@ use crate::{
         batch::{self as params, parse},
         headers::ContentType,
     },
-    reply::Reply,
+    reply::{Done, Reply},
     request::{Request, percent_decode},
     store::Transaction,
 };
@@ -28,13 +30,14 @@ pub(crate) fn read(api: &Api, call: &Call) -> Result<Vec<Item>> {
 }
 
 fn read_item(api: &Api, batch: &Request, mut item: params::Item) -> Item {
-    let is_head = item.method == Method::HEAD;
+    let method = item.method.clone();
+    let is_head = method == Method::HEAD;
     let body = item.body.take();
     let request = match build_request(api, &batch.headers, item, body.is_some()) {
         Ok(request) => request,
         Err(error) => {
             let reply = Box::new(error.into_reply());
-            return Item { path: batch.path.clone(), is_head: false, call: Err(reply) };
+            return Item { method, path: batch.path.clone(), is_head: false, call: Err(reply) };
         }
     };
     let mut path = request.path.clone();
@@ -46,7 +49,7 @@ fn read_item(api: &Api, batch: &Request, mut item: params::Item) -> Item {
         result => result,
     };
     let call = call.map(Box::new).map_err(|refused| Box::new(refused.reply));
-    Item { path, is_head, call }
+    Item { method, path, is_head, call }
 }
 
 /// Answers a batch whose requests were [`read`].
@@ -57,6 +60,7 @@ pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<R
         if index > 0 {
             out.push(b',');
         }
+        let begun = Instant::now();
         let mut reply = if out.len() > api.settings.max_response_bytes {
             refuse_large(api).into_reply()
         } else {
@@ -66,11 +70,12 @@ pub(crate) fn post(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<R
         whole.single_use.used.extend_from_slice(&reply.single_use.used);
         whole.empties_cache |= reply.empties_cache;
         whole.events.append(&mut reply.events);
+        whole.items.push(Done { took: begun.elapsed(), ..Done::of(&reply) });
         render(item, reply, &mut out);
     }
     out.extend_from_slice(b"]}");
-    let Reply { single_use, empties_cache, events, .. } = whole;
-    Ok(Reply { single_use, empties_cache, events, ..Reply::raw_json(StatusCode::OK, out) })
+    let Reply { single_use, empties_cache, events, items, .. } = whole;
+    Ok(Reply { single_use, empties_cache, events, items, ..Reply::raw_json(StatusCode::OK, out) })
 }
 
 fn answer(api: &Api, item: &Item, tx: &mut dyn Transaction) -> Result<Reply> {

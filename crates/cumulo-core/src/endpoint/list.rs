@@ -33,7 +33,7 @@ struct Listing {
 
 pub(super) fn get(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
     let mut listing = match prepare(cx, tx)? {
-        Prepared::NotModified(reply) => return Ok(reply),
+        Prepared::NotModified(reply) => return Ok(*reply),
         Prepared::Listing(listing) => listing,
     };
     listing.params.query.limit = Some(listing.limit.saturating_add(1));
@@ -66,7 +66,7 @@ pub(super) fn get(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
 
 pub(super) fn head(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
     let mut listing = match prepare(cx, tx)? {
-        Prepared::NotModified(reply) => return Ok(reply),
+        Prepared::NotModified(reply) => return Ok(*reply),
         Prepared::Listing(listing) => listing,
     };
     listing.params.query.tombstones = false;
@@ -98,7 +98,7 @@ pub(super) fn add_totals(reply: &mut Reply, count: u64) {
 }
 
 enum Prepared {
-    NotModified(Reply),
+    NotModified(Box<Reply>),
     Listing(Box<Listing>),
 }
 
@@ -111,7 +111,7 @@ fn prepare(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Prepared> {
     let timestamp = cx.list_timestamp(tx)?;
     // Of many lists, the newest timestamp does not tell whether another one has changed.
     if !cx.target.everywhere && preconditions.is_not_modified(timestamp) {
-        return Ok(Prepared::NotModified(not_modified(timestamp)));
+        return Ok(Prepared::NotModified(Box::new(not_modified(timestamp))));
     }
     check_list(preconditions, timestamp)?;
     let mut offset = 0;

@@ -18,6 +18,7 @@ pub(super) fn run(settings: &mut Settings, source: &mut Source) {
     check_accounts(settings, source);
     check_history(settings, source);
     check_openid(settings, source);
+    check_monitoring(settings, source);
 }
 
 fn check_storage(settings: &Settings, source: &mut Source) {
@@ -217,7 +218,51 @@ fn check_openid(settings: &Settings, source: &mut Source) {
     }
 }
 
+fn check_monitoring(settings: &Settings, source: &mut Source) {
+    if settings.histogram_bounds().is_none() {
+        let problem = "expected numbers of seconds, each larger than the one before";
+        source.mistake("prometheus_histogram_buckets", problem);
+    }
+    if let Some(url) = &settings.statsd_url
+        && settings.statsd_address().is_none()
+    {
+        let problem = format!("expected udp://host:port, got '{url}'");
+        source.mistake("statsd_url", problem);
+    }
+    let has_plugin = settings.includes.iter().any(|plugin| plugin == "statsd");
+    match (&settings.statsd_url, has_plugin) {
+        (None, true) => {
+            source.mistake("statsd_url", "the plugin 'statsd' needs it: udp://host:port");
+        }
+        (Some(_), false) => {
+            let name = source.typed("statsd_url");
+            let warning =
+                format!("'{name}' has no effect without the plugin 'statsd' in 'includes'.");
+            source.warnings.push(warning);
+        }
+        _ => {}
+    }
+}
+
 impl Settings {
+    /// The upper bounds of the buckets of histograms in seconds, the last one infinite; none if
+    /// the setting makes no sense.
+    pub fn histogram_bounds(&self) -> Option<Vec<f64>> {
+        let texts = self.prometheus_histogram_buckets.iter();
+        let mut bounds = texts.map(|text| text.parse().ok()).collect::<Option<Vec<f64>>>()?;
+        if bounds.last() != Some(&f64::INFINITY) {
+            bounds.push(f64::INFINITY);
+        }
+        bounds.is_sorted_by(|a, b| a < b).then_some(bounds)
+    }
+
+    /// Host and port of `statsd_url`.
+    pub fn statsd_address(&self) -> Option<&str> {
+        let address = self.statsd_url.as_deref()?.strip_prefix("udp://")?.trim_end_matches('/');
+        let (host, port) = address.rsplit_once(':')?;
+        (!host.is_empty() && port.parse::<u16>().is_ok()).then_some(address)
+    }
+
     /// Whether a replica of the storage answers reads.
     pub fn reads_from_replica(&self) -> bool {
         !self.storage_read_url.expose_secret().is_empty()

@@ -55,7 +55,8 @@ use self::{source::Source, table::settings, value::Value};
 use crate::object::Timestamp;
 
 /// The plugins that there are, by their short names.
-pub const PLUGINS: &[&str] = &["accounts", "default_bucket", "flush", "history", "openid"];
+pub const PLUGINS: &[&str] =
+    &["accounts", "default_bucket", "flush", "history", "openid", "prometheus", "statsd"];
 
 settings! {
     /// Everything that can be chosen when the service starts.
@@ -65,7 +66,7 @@ settings! {
             /// Refuse everything that writes.
             readonly: bool = false,
             /// The plugins to switch on, in order: `accounts`, `default_bucket`, `flush`, `history`,
-            /// `openid`. The names may have the prefix `kinto.plugins.`.
+            /// `openid`, `prometheus`, `statsd`. The names may have the prefix `kinto.plugins.`.
             includes: Vec<String> = Vec::new(),
             /// The most requests in one batch. 0 or nothing: no limit.
             batch_max_requests: Option<usize> = Some(25),
@@ -259,6 +260,52 @@ settings! {
             /// `warn,cumulo_http=debug`.
             log_level: String = "info".into(),
         }
+        "Metrics" {
+            /// The ids in paths that metrics of requests have as labels: `bucket_id`,
+            /// `collection_id`, `group_id`, `record_id`. Each value makes series of its own.
+            metrics_matchdict_fields: Vec<String> = ["bucket_id", "collection_id", "group_id",
+                "record_id"].map(Into::into).into(),
+            /// The most series of one metric; what comes beyond is counted together, with the
+            /// labels `other`.
+            metrics_max_series: usize = 5000 => 10..=1_000_000,
+            /// Stands before the names at `/__metrics__`. May be empty; without the setting it is
+            /// `project_name`.
+            prometheus_prefix: Option<String> = None,
+            /// Metrics that are left out, with or without prefix.
+            prometheus_disabled_metrics: Vec<String> = Vec::new(),
+            /// The upper bounds of the buckets of histograms, in seconds.
+            prometheus_histogram_buckets: Vec<String> = ["0.01", "0.05", "0.1", "0.5", "1.0",
+                "3.0", "6.0", "Inf"].map(Into::into).into(),
+            /// Also tell since when each series is counted.
+            prometheus_created_metrics_enabled: bool = true,
+            /// Where StatsD listens: `udp://host:port`.
+            statsd_url: Option<String> = None,
+            /// Stands before the names that StatsD gets if `project_name` is empty.
+            statsd_prefix: String = "kinto.core".into(),
+        }
+        "Errors and traces" {
+            /// The address of a project in Sentry, which gets errors. Also `SENTRY_DSN` in the
+            /// environment.
+            sentry_dsn: SecretString = SecretString::default(),
+            /// What Sentry calls this installation. Also `SENTRY_ENV` in the environment.
+            sentry_env: Option<String> = None,
+            /// From which level on log lines are kept to go with the next error, as Python numbers
+            /// them: 10 debug, 20 info, 30 warning, 40 error.
+            sentry_breadcrumbs_min_level: u32 = 10 => 0..=100,
+            /// From which level on log lines are sent to Sentry.
+            sentry_events_min_level: u32 = 30 => 0..=100,
+            /// Where an OpenTelemetry collector listens, for traces: `http://host:4318`. Also
+            /// `OTEL_EXPORTER_OTLP_ENDPOINT` in the environment.
+            otel_exporter_otlp_endpoint: Option<String> = None,
+            /// Headers for the collector, such as a key: `name=value,name=value`. Also
+            /// `OTEL_EXPORTER_OTLP_HEADERS`.
+            otel_exporter_otlp_headers: SecretString = SecretString::default(),
+            /// What the service is called in traces. Nothing: `project_name`. Also
+            /// `OTEL_SERVICE_NAME`.
+            otel_service_name: Option<String> = None,
+            /// The share of the traces that begin here that are recorded, in percent.
+            otel_traces_percentage: u8 = 100 => 0..=100,
+        }
     }
     families {
         /// Who has a permission by settings, by `<resource>_<permission>`, such as
@@ -382,7 +429,10 @@ impl Settings {
     ) -> Result<Loaded, Mistakes> {
         let mut source = Source::new(pairs, env);
         let eos = source.peek::<Option<String>>("eos");
-        let mut settings = Self { eos_text: eos.flatten(), ..Self::read(&mut source) };
+        // An empty one is one.
+        let prometheus_prefix = source.peek::<String>("prometheus_prefix");
+        let read = Self::read(&mut source);
+        let mut settings = Self { eos_text: eos.flatten(), prometheus_prefix, ..read };
         families::read_plugins(&mut settings, more, &mut source);
         listeners::read(&mut settings, &mut source);
         families::read(&mut settings, &mut source);

@@ -10,6 +10,15 @@ use super::{
 /// Both prefixes mean the same, and so does none.
 const PREFIXES: [&str; 2] = ["kinto.", "cumulo."];
 
+/// Variables that mean the same to many programs.
+const EVERYWHERE: [&str; 5] = [
+    "SENTRY_DSN",
+    "SENTRY_ENV",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_SERVICE_NAME",
+];
+
 /// One setting as it was given.
 #[derive(Debug)]
 pub(super) struct Given {
@@ -75,6 +84,7 @@ impl Source {
         let (rest, prefixed) = match env_rest(variable) {
             Some(rest) => (rest, true),
             None if variable.starts_with("MULTIAUTH_") => (variable, false),
+            None if EVERYWHERE.contains(&variable) => (variable, false),
             None => return None,
         };
         // For the program; or set by Kubernetes for a service that is named like us.

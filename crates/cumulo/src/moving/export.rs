@@ -23,7 +23,7 @@ const BY: &str = concat!("cumulo ", env!("CARGO_PKG_VERSION"));
 pub(crate) fn run(args: &args::Export, env: &Env) -> anyhow::Result<()> {
     let output = Output::of(&args.output)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let store = super::open(&args.common, args.data.as_deref(), env, &clock)?;
+    let (_logs, store) = super::open(&args.common, args.data.as_deref(), env, &clock)?;
     let progress = Arc::new(Progress::new(Unit::Objects, args.common.quiet));
     let watch: Arc<dyn Watch> = Arc::clone(&progress) as _;
     let moving = export(&store, header(clock.now(), BY), output.opener(), watch);

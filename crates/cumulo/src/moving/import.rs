@@ -24,7 +24,7 @@ use crate::{args, config::Env};
 /// Runs the command.
 pub(crate) fn run(args: &args::Import, env: &Env) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let store = super::open(&args.common, args.data.as_deref(), env, &clock)?;
+    let (_logs, store) = super::open(&args.common, args.data.as_deref(), env, &clock)?;
     let moved = match &args.from_kinto {
         Some(url) => pull(args, url, &store),
         None => read(args, &store),

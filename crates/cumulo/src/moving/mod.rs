@@ -12,24 +12,25 @@ use cumulo_core::{clock::Clock, store::Store};
 use crate::{
     args::Common,
     config::{Config, Env},
-    logging, wiring,
+    logging::{self, Logs},
+    wiring,
 };
 
 pub(crate) use self::{export::run as export, import::run as import};
 
-/// Opens the storage of the settings.
+/// Starts the logs and opens the storage of the settings.
 fn open(
     common: &Common,
     data: Option<&std::path::Path>,
     env: &Env,
     clock: &Arc<dyn Clock>,
-) -> anyhow::Result<Arc<dyn Store>> {
+) -> anyhow::Result<(Logs, Arc<dyn Store>)> {
     let config = Config::of_command(common, data, env)?;
-    logging::start(&config.settings, common)?;
+    let logs = logging::start(&config.settings, common)?;
     if !config.is_durable() {
         bail!("the storage of these settings is in memory, which ends with this command");
     }
-    wiring::open(&config, clock)
+    Ok((logs, wiring::open(&config, clock)?))
 }
 
 /// Runs work to its end, on this thread; the store has its own.

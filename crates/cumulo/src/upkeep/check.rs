@@ -23,7 +23,7 @@ use crate::{
 
 /// Runs the command.
 pub(crate) fn run(args: &args::Check, env: &Env) -> anyhow::Result<()> {
-    let config = load(&args.common, args.data.as_deref(), env)?;
+    let (config, _logs) = load(&args.common, args.data.as_deref(), env)?;
     if args.repair {
         if config.settings.readonly {
             bail!(Refusal::ReadOnly);

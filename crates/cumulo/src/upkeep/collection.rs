@@ -9,7 +9,7 @@ use crate::{args, config::Env, wiring};
 /// Runs `delete-collection`.
 pub(crate) fn delete(args: &args::DeleteCollection, env: &Env) -> anyhow::Result<()> {
     let change = &args.change;
-    let config = configure(change, env)?;
+    let (config, _logs) = configure(change, env)?;
     let collection = Collection { bucket: args.bucket.clone(), id: args.collection.clone() };
     with_store(&config, |store| {
         let content = block_on(collection::content(store, &collection))?;
@@ -26,7 +26,7 @@ pub(crate) fn delete(args: &args::DeleteCollection, env: &Env) -> anyhow::Result
 /// Runs `rename-collection`.
 pub(crate) fn rename(args: &args::RenameCollection, env: &Env) -> anyhow::Result<()> {
     let change = &args.change;
-    let config = configure(change, env)?;
+    let (config, _logs) = configure(change, env)?;
     let (from, to) = names(&args.names)?;
     ensure!(from != to, "{from} has this name already");
     let accepts_id = wiring::accepts_id(&config);

@@ -19,7 +19,7 @@ pub(crate) fn run(args: &args::Counters, env: &Env) -> anyhow::Result<()> {
 }
 
 fn rebuild(change: &Change, env: &Env) -> anyhow::Result<()> {
-    let config = configure(change, env)?;
+    let (config, _logs) = configure(change, env)?;
     let mode = if change.dry_run { Mode::Tell } else { Mode::Correct };
     let progress = Progress::new(Unit::Lists, change.common.quiet);
     let wrong = |list: &List, recount: Recount| progress.say(&told(list, recount));

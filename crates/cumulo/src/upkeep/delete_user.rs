@@ -21,7 +21,7 @@ const NAMED: usize = 10;
 /// Runs the command.
 pub(crate) fn run(args: &args::DeleteUser, env: &Env) -> anyhow::Result<()> {
     let change = &args.change;
-    let config = configure(change, env)?;
+    let (config, _logs) = configure(change, env)?;
     if !config.settings.includes.iter().any(|plugin| plugin == "accounts") {
         bail!(Refusal::NoAccounts);
     }

@@ -23,7 +23,9 @@ use cumulo_upkeep::Error;
 use crate::{
     args::{Change, Common},
     config::{Config, Env},
-    create_user, logging, say, wiring,
+    create_user,
+    logging::{self, Logs},
+    say, wiring,
 };
 
 pub(crate) use self::{
@@ -92,24 +94,28 @@ impl From<Error> for Refusal {
     }
 }
 
-/// The settings of a command, which may be about to change what is stored.
-fn configure(change: &Change, env: &Env) -> anyhow::Result<Config> {
-    let config = load(&change.common, change.data.as_deref(), env)?;
+/// The settings of a command, which may be about to change what is stored, and its logs.
+fn configure(change: &Change, env: &Env) -> anyhow::Result<(Config, Logs)> {
+    let (config, logs) = load(&change.common, change.data.as_deref(), env)?;
     if config.settings.readonly && !change.dry_run {
         bail!(Refusal::ReadOnly);
     }
-    Ok(config)
+    Ok((config, logs))
 }
 
-fn load(common: &Common, data: Option<&std::path::Path>, env: &Env) -> anyhow::Result<Config> {
+fn load(
+    common: &Common,
+    data: Option<&std::path::Path>,
+    env: &Env,
+) -> anyhow::Result<(Config, Logs)> {
     let config = Config::of_command(common, data, env)?;
-    logging::start(&config.settings, common)?;
+    let logs = logging::start(&config.settings, common)?;
     if !config.is_durable() {
         bail!(
             "the storage of these settings is in the memory of the service: no command reaches it"
         );
     }
-    Ok(config)
+    Ok((config, logs))
 }
 
 /// Does something with the storage, and closes it.

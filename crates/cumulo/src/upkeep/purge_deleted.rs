@@ -13,7 +13,7 @@ use crate::{
 /// Runs the command.
 pub(crate) fn run(args: &args::PurgeDeleted, env: &Env) -> anyhow::Result<()> {
     let change = &args.change;
-    let config = configure(change, env)?;
+    let (config, _logs) = configure(change, env)?;
     let purge = Purge {
         resources: args.resources.iter().cloned().collect(),
         keep: args.max_retained,
