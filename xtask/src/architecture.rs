@@ -33,7 +33,9 @@ fn the_core_knows_no_runtime_no_server_and_no_database() {
 
 #[test]
 fn only_the_store_and_the_cache_know_sql() {
-    for name in ["cumulo", "cumulo-core", "cumulo-http", "cumulo-moving", "cumulo-plugins"] {
+    for name in
+        ["cumulo", "cumulo-core", "cumulo-http", "cumulo-moving", "cumulo-plugins", "cumulo-upkeep"]
+    {
         is_free_of(name, &["rusqlite", "tokio-postgres"]);
     }
 }
@@ -51,4 +53,8 @@ fn arrows_point_one_way() {
         &["cumulo-kvs", "cumulo-store", "cumulo-http", "cumulo-plugins", "cumulo"],
     );
     is_free_of("cumulo-plugins", &["cumulo-store", "cumulo-http", "cumulo"]);
+    is_free_of(
+        "cumulo-upkeep",
+        &["cumulo-kvs", "cumulo-store", "cumulo-http", "cumulo-plugins", "cumulo", "tokio"],
+    );
 }

@@ -34,6 +34,10 @@ const DELETE_COLLECTION_EXAMPLE: &str = "\
 Example:
   cumulo delete-collection --ini cumulo.ini blog posts";
 
+const RENAME_COLLECTION_USAGE: &str = "\
+cumulo rename-collection [OPTIONS] <BUCKET> <OLD> <NEW>
+       cumulo rename-collection [OPTIONS] <OLD-URI> <NEW-URI>";
+
 const RENAME_COLLECTION_EXAMPLE: &str = "\
 Example:
   cumulo rename-collection --ini cumulo.ini blog posts articles
@@ -101,7 +105,7 @@ pub(crate) enum Command {
     ///
     /// Records and tombstones move with their ids, timestamps and permissions; all or nothing.
     /// Nothing must be where it goes.
-    #[command(after_help = RENAME_COLLECTION_EXAMPLE)]
+    #[command(after_help = RENAME_COLLECTION_EXAMPLE, override_usage = RENAME_COLLECTION_USAGE)]
     RenameCollection(RenameCollection),
     /// Work on the numbers of objects that the storage keeps
     #[command(subcommand_required = true)]
@@ -268,8 +272,8 @@ pub(crate) struct DeleteCollection {
 pub(crate) struct RenameCollection {
     #[command(flatten)]
     pub(crate) change: Change,
-    /// Bucket, old and new id; or the old and the new URI
-    #[arg(required = true, num_args = 2..=3, value_names = ["BUCKET", "OLD", "NEW"])]
+    /// Ids of the bucket and of the collection, and the new one; or the old and the new URI
+    #[arg(required = true, num_args = 2..=3, value_name = "NAMES")]
     pub(crate) names: Vec<String>,
 }
 
