@@ -8,6 +8,7 @@ use cumulo_core::{
     cors,
     error::{ApiError, Invalid, Location, Result},
     object::Acl,
+    openapi::Description,
     plugin::Plugin,
     reply::Reply,
     resource::Target,
@@ -33,6 +34,14 @@ impl Plugin for DefaultBucket {
                     #personal-bucket-default",
         });
         Some(("default_bucket", value))
+    }
+
+    fn describe(&self, _: &Api, description: &mut Description) {
+        for (key, parameter) in &mut description.parameters {
+            if key == "bucket.id" || key == "bucket_id" {
+                parameter.description.push_str(" `default` is a bucket of your own.");
+            }
+        }
     }
 
     fn claims(&self, path: &str) -> bool {
