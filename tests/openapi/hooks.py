@@ -9,7 +9,7 @@ import random
 import requests
 import schemathesis
 
-AUTH = ("tester", "secret")
+AUTH = ("tester!", "secret")
 # The default bucket and its collections appear when they are used.
 KNOWN = {"bucket_id": "default", "collection_id": "posts"}
 OBJECTS = {
