@@ -11,6 +11,7 @@ use cumulo_core::{
     error::{ApiError, Invalid, Location, Result},
     event::{Action, Event, Impact},
     object::{Acl, Object},
+    openapi::Description,
     plugin::{Claim, Plugin},
     reply::Reply,
     resource::Target,
@@ -36,6 +37,14 @@ impl Plugin for DefaultBucket {
                     #personal-bucket-default",
         });
         Some(("default_bucket", value))
+    }
+
+    fn describe(&self, _: &Api, description: &mut Description) {
+        for (key, parameter) in &mut description.parameters {
+            if key == "bucket.id" || key == "bucket_id" {
+                parameter.description.push_str(" `default` is a bucket of your own.");
+            }
+        }
     }
 
     fn claims(&self, path: &str) -> Option<Claim> {

@@ -140,7 +140,7 @@ impl<'a> Described<'a> {
                     self.list_operation(
                         method,
                         &format!("create_{name}"),
-                        &format!("Create a {name}"),
+                        &format!("Create {}", one(name)),
                     ),
                     &[PRECONDITIONS],
                 )
@@ -165,7 +165,7 @@ impl<'a> Described<'a> {
     fn on_object(&self, method: &Method) -> Option<Operation> {
         let name = self.resource.name;
         let make = |verb: &str, summary: &str| {
-            let summary = format!("{summary} a {name}");
+            let summary = format!("{summary} {}", one(name));
             self.object_operation(method, &format!("{verb}_{name}"), &summary)
         };
         let cached = |mut answer: Answer| {
@@ -222,9 +222,10 @@ impl<'a> Described<'a> {
     /// What the client writes.
     fn body(&self) -> Body {
         let schema = reference(&name_of(self.resource, "Body"));
-        let example = json!({
-            "data": example(self.resource), "permissions": {"read": ["system.Everyone"]},
-        });
+        let mut example = json!({"data": example(self.resource)});
+        if self.resource.secrets.is_empty() {
+            example["permissions"] = json!({"read": ["system.Everyone"]});
+        }
         Body { title: "ObjectSchema", contents: vec![Content::json(schema).with_example(example)] }
     }
 
@@ -263,6 +264,12 @@ impl<'a> Described<'a> {
             "required": ["data"],
         })
     }
+}
+
+/// The name of a kind with its article.
+fn one(name: &str) -> String {
+    let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {name}")
 }
 
 /// The operation with more parameters.

@@ -60,7 +60,7 @@ fn security_scheme(scheme: &Value) -> Option<Value> {
     match scheme["type"].as_str()? {
         "http" if scheme["scheme"] == "basic" => Some(json!({"type": "basic"})),
         "oauth2" => {
-            let flow = &scheme["flows"]["implicit"];
+            let flow = scheme["flows"].get("implicit")?;
             Some(json!({
                 "type": "oauth2", "flow": "implicit",
                 "authorizationUrl": flow["authorizationUrl"], "scopes": flow["scopes"],
@@ -190,5 +190,30 @@ fn merge(written: &mut Value, schema: Value) {
         for (name, value) in schema {
             written.entry(name).or_insert(value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_to_log_in_are_translated() {
+        let basic = json!({"type": "http", "scheme": "basic"});
+        assert_eq!(security_scheme(&basic), Some(json!({"type": "basic"})));
+        let url = "https://example.org/authorize";
+        let flow = json!({"authorizationUrl": url, "scopes": {"openid": "Who you are"}});
+        let written = security_scheme(&json!({"type": "oauth2", "flows": {"implicit": flow}}));
+        assert_eq!(written.map(|scheme| scheme["authorizationUrl"].clone()), Some(url.into()));
+        assert_eq!(security_scheme(&json!({"type": "openIdConnect"})), None);
+    }
+
+    #[test]
+    fn schemas_hold_what_they_refer_to() {
+        let mut description = Description::default();
+        description.schemas.insert("Name".to_owned(), json!({"type": "string"}));
+        let list = json!({"type": "array", "items": super::super::model::reference("Name")});
+        let expected = json!({"type": "array", "items": {"type": "string"}});
+        assert_eq!(Writer(&description).schema(&list), expected);
     }
 }
