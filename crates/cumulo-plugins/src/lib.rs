@@ -9,19 +9,24 @@ use std::sync::Arc;
 use cumulo_core::{plugin::Plugin, settings::Settings};
 
 /// Makes a plugin.
-type Constructor = fn() -> Box<dyn Plugin>;
+type Constructor = fn(&Settings) -> Box<dyn Plugin>;
 
 /// Every plugin, by its name in the `includes` setting.
 pub const BUILT_IN: &[(&str, Constructor)] = &[
-    ("accounts", || Box::<accounts::Accounts>::default()),
-    ("default_bucket", || Box::new(default_bucket::DefaultBucket)),
-    ("flush", || Box::new(flush::Flush)),
+    ("accounts", |settings| Box::new(accounts::Accounts::new(settings))),
+    ("default_bucket", |_| Box::new(default_bucket::DefaultBucket)),
+    ("flush", |_| Box::new(flush::Flush)),
 ];
 
 /// The plugins that the settings switch on, in their order.
 pub fn enabled(settings: &Settings) -> Vec<Arc<dyn Plugin>> {
     let constructor = |wanted: &String| BUILT_IN.iter().find(|(name, _)| name == wanted);
-    settings.includes.iter().filter_map(constructor).map(|(_, make)| make().into()).collect()
+    settings
+        .includes
+        .iter()
+        .filter_map(constructor)
+        .map(|(_, make)| make(settings).into())
+        .collect()
 }
 
 #[cfg(test)]
@@ -33,7 +38,7 @@ mod tests {
         let names: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, cumulo_core::settings::PLUGINS);
         for (name, make) in BUILT_IN {
-            assert_eq!(make().name(), *name);
+            assert_eq!(make(&Settings::default()).name(), *name);
         }
     }
 }

@@ -24,6 +24,7 @@ use cumulo_core::{
     plugin::{Place, Plugin, Slow, Verdict},
     render,
     resource::{OBJECT_METHODS, PLURAL_METHODS, Resource, Target, right},
+    settings::{PasswordScheme, Settings},
     store::{self, Transaction},
 };
 use http::{Method, StatusCode};
@@ -33,9 +34,17 @@ use serde_json::{Map, Value, json};
 use self::login::{Logins, key};
 
 /// The plugin, and the logins that it remembers.
-#[derive(Default)]
 pub struct Accounts {
     logins: Arc<Logins>,
+    /// How new passwords are hashed.
+    scheme: PasswordScheme,
+}
+
+impl Accounts {
+    /// With the settings that it starts with.
+    pub fn new(settings: &Settings) -> Self {
+        Self { logins: Arc::default(), scheme: settings.account_password_hash }
+    }
 }
 
 const PASSWORD: &str = "password";
@@ -141,11 +150,12 @@ impl Plugin for Accounts {
 
     fn prepare(&self, call: &Call) -> Option<Slow<Prepared>> {
         let password = new_password(call)?.to_owned();
-        if password::problem(&password).is_some() {
+        let scheme = self.scheme;
+        if password::problem(scheme, &password).is_some() {
             return None;
         }
         Some(Box::new(move || {
-            let hash = password::hash(&password);
+            let hash = password::hash(scheme, &password);
             Prepared::from([(password, hash)])
         }))
     }
@@ -171,7 +181,7 @@ impl Plugin for Accounts {
         let given = given.and_then(Value::as_str).unwrap_or_default();
         let hash = call.prepared.get(given).ok_or_else(|| {
             // A patch can take a text from elsewhere, of which no hash was made.
-            let problem = password::problem(given);
+            let problem = password::problem(self.scheme, given);
             invalid("data.password", problem.unwrap_or("The password must be given as a value."))
         })?;
         data.insert(PASSWORD.to_owned(), hash.as_str().into());
@@ -183,7 +193,11 @@ impl Plugin for Accounts {
         let password = login.password.expose_secret();
         let Some(hash) = hash else {
             // Where wrong logins are nobody, one with a wrong name takes as long as others.
-            return Ok(if login.is_last { slow_refusal(password) } else { Verdict::Known(None) });
+            return Ok(if login.is_last {
+                slow_refusal(self.scheme, password)
+            } else {
+                Verdict::Known(None)
+            });
         };
         let key = key(&api.settings.userid_hmac_secret, &login.name, password, &hash);
         let user = user_of(&login.name);
@@ -212,10 +226,10 @@ pub fn stored_hash(name: &str, tx: &mut dyn Transaction) -> store::Result<Option
     }
 }
 
-fn slow_refusal(password: &str) -> Verdict {
+fn slow_refusal(scheme: PasswordScheme, password: &str) -> Verdict {
     let password = password.to_owned();
     Verdict::Slow(Box::new(move || {
-        password::verify(&password, password::NOBODYS);
+        password::verify(&password, password::nobodys(scheme));
         None
     }))
 }
