@@ -11,6 +11,7 @@ mod conformance;
 mod copies;
 mod crash;
 mod disk;
+mod dist;
 mod example;
 mod fuzz;
 mod kinto;
@@ -75,6 +76,8 @@ enum Task {
     Together(together::Arguments),
     /// Check other people's crates: licenses, sources, known vulnerabilities
     SupplyChain,
+    /// Make the static program and the Debian package
+    Dist(dist::Arguments),
     /// Measure the release build beside the smallest program that does the same, and beside Kinto
     Bench(bench::Arguments),
 }
@@ -111,6 +114,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Openapi(arguments) => openapi::run(&arguments),
         Task::Together(arguments) => together::run(&arguments),
         Task::SupplyChain => supply_chain::run(),
+        Task::Dist(arguments) => dist::run_all(&arguments),
         Task::Bench(arguments) => return bench::run(&arguments).map(|()| None),
     }
     .map(Some)

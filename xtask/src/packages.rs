@@ -42,6 +42,16 @@ pub(crate) fn node(lock: &Path) -> Result<PathBuf> {
     Ok(folder.join("node_modules"))
 }
 
+/// A program of crates.io, built once: its path.
+pub(crate) fn cargo(name: &str, version: &str) -> Result<PathBuf> {
+    let folder = once(name, &[version.to_owned()], |folder| {
+        let mut install = Command::new("cargo");
+        install.args(["install", "--quiet", "--locked", name, "--version", version, "--root"]);
+        project::run(install.arg(folder))
+    })?;
+    Ok(folder.join("bin").join(name))
+}
+
 fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -21,7 +21,7 @@ pub type BuiltIn = (&'static str, Constructor);
 
 /// Every plugin that comes with Cumulo.
 pub const BUILT_IN: &[BuiltIn] = &[
-    ("accounts", |_| Box::<accounts::Accounts>::default()),
+    ("accounts", |settings| Box::new(accounts::Accounts::new(settings))),
     ("default_bucket", |_| Box::new(default_bucket::DefaultBucket)),
     ("flush", |_| Box::new(flush::Flush)),
     ("history", |settings| Box::new(history::History::new(settings))),

@@ -44,7 +44,8 @@ pub(crate) async fn prepare(
         return Ok(Administrator::Elsewhere);
     }
     let password = secrets::fresh_password()?;
-    let is_new = wiring::create_account(store, NAME, password.expose_secret()).await?;
+    let is_new =
+        wiring::create_account(store, &config.settings, NAME, password.expose_secret()).await?;
     // Another copy may have been faster, and shows its own.
     Ok(if is_new { Administrator::New(password) } else { Administrator::Known })
 }
@@ -54,7 +55,7 @@ async fn set(store: &dyn Store, config: &Config, password: &str) -> anyhow::Resu
     if !config.has_accounts() {
         bail!("--admin-password: the plugin 'accounts' is off");
     }
-    if let Some(problem) = wiring::password_problem(password) {
+    if let Some(problem) = wiring::password_problem(&config.settings, password) {
         bail!("--admin-password: {problem}");
     }
     let hash = wiring::account_hash(store, NAME).await?;
@@ -65,7 +66,7 @@ async fn set(store: &dyn Store, config: &Config, password: &str) -> anyhow::Resu
         tracing::warn!("the password of '{NAME}' is not set: the service is read-only");
         return Ok(Administrator::Elsewhere);
     }
-    wiring::set_password(store, NAME, password).await?;
+    wiring::set_password(store, &config.settings, NAME, password).await?;
     let done = if hash.is_some() { "has another password now" } else { "was created" };
     tracing::info!("the account '{NAME}' {done}");
     Ok(Administrator::Known)

@@ -54,9 +54,10 @@ pub(crate) fn run(args: &args::CreateUser, env: &Env) -> anyhow::Result<()> {
         Some(name) => checked(name, wiring::name_problem)?,
         None => ask(wiring::name_problem, || line("Username: "))?,
     };
+    let problem = |password: &str| wiring::password_problem(&config.settings, password);
     let password = match &args.password {
-        Some(password) => checked(password, wiring::password_problem)?,
-        None => ask_password(&name)?,
+        Some(password) => checked(password, problem)?,
+        None => ask_password(&name, problem)?,
     };
     wiring::put_account(&config, &name, &password)?;
     if args.common.quiet { Ok(()) } else { say(&format!("The account '{name}' is set up.")) }
@@ -84,14 +85,17 @@ fn ask(
 }
 
 /// A password is not shown, and so typed twice at a terminal.
-fn ask_password(name: &str) -> anyhow::Result<String> {
+fn ask_password(
+    name: &str,
+    problem: impl Fn(&str) -> Option<&'static str>,
+) -> anyhow::Result<String> {
     let question = format!("Please enter a password for {name}: ");
     if !io::stdin().is_terminal() {
-        return ask(wiring::password_problem, || line(&question));
+        return ask(problem, || line(&question));
     }
     loop {
         let hidden = || rpassword::prompt_password(&question);
-        let password = ask(wiring::password_problem, hidden)?;
+        let password = ask(&problem, hidden)?;
         let again = rpassword::prompt_password("Please confirm the password: ").map_err(aborted)?;
         if again == password {
             return Ok(password);

@@ -55,7 +55,7 @@ fixed! {
     sqlite_durability, sqlite_readers, sqlite_auto_index,
     includes, auth_policies as "multiauth.policies",
     max_body_bytes, max_bodies_bytes, max_connections, request_timeout_seconds,
-    log_format,
+    account_password_hash, log_format,
 }
 
 impl Reload {

@@ -175,8 +175,8 @@ pub(crate) fn name_problem(name: &str) -> Option<&'static str> {
 }
 
 /// What keeps a text from being the password of an account.
-pub(crate) fn password_problem(password: &str) -> Option<&'static str> {
-    accounts::password::problem(password)
+pub(crate) fn password_problem(settings: &Settings, password: &str) -> Option<&'static str> {
+    accounts::password::problem(settings.account_password_hash, password)
 }
 
 /// Creates an account, or gives it another password, in a storage that nobody has opened.
@@ -184,7 +184,7 @@ pub(crate) fn put_account(config: &Config, name: &str, password: &str) -> anyhow
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let store = open(config, &clock)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = runtime.block_on(set_password(&*store, name, password));
+    let done = runtime.block_on(set_password(&*store, &config.settings, name, password));
     store.close();
     done
 }
@@ -192,10 +192,12 @@ pub(crate) fn put_account(config: &Config, name: &str, password: &str) -> anyhow
 /// Creates an account, or gives it another password.
 pub(crate) async fn set_password(
     store: &dyn Store,
+    settings: &Settings,
     name: &str,
     password: &str,
 ) -> anyhow::Result<()> {
-    let (name, hash) = (name.to_owned(), accounts::password::hash(password));
+    let (name, hash) =
+        (name.to_owned(), accounts::password::hash(settings.account_password_hash, password));
     let put = store.transact(Access::Write, move |tx| {
         accounts::put(&name, &hash, tx)?;
         Ok((Outcome::Commit, ()))
@@ -206,10 +208,12 @@ pub(crate) async fn set_password(
 /// Creates an account unless there is one. Whether it did.
 pub(crate) async fn create_account(
     store: &dyn Store,
+    settings: &Settings,
     name: &str,
     password: &str,
 ) -> anyhow::Result<bool> {
-    let (name, hash) = (name.to_owned(), accounts::password::hash(password));
+    let (name, hash) =
+        (name.to_owned(), accounts::password::hash(settings.account_password_hash, password));
     let create = store.transact(Access::Write, move |tx| {
         let is_new = accounts::stored_hash(&name, tx)?.is_none();
         if is_new {

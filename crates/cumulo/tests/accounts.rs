@@ -202,3 +202,31 @@ fn a_new_settings_file_serves_accounts() {
     let output = cumulo(folder, &create, "secret\n");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn argon2id_is_a_choice_for_new_passwords() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let program = Program::cumulo(Path::new(env!("CARGO_BIN_EXE_cumulo")));
+    let start = |scheme| {
+        let storage = Storage::Sqlite(folder.join("test.sqlite"));
+        let settings = [&SETTINGS[..], &[("kinto.account_password_hash", scheme)]].concat();
+        Server::start(&program, folder, &storage, &settings).unwrap()
+    };
+    let long = "long".repeat(50);
+    let server = start("argon2id");
+    let mut client = Client { server: &server, seen: String::new() };
+    assert_eq!(client.status("PUT", ALICE, None, &data(&long)), 201);
+    assert!(client.logs_in(&format!("alice:{long}")));
+    assert!(!client.logs_in(&format!("alice:{}", &long[..199])));
+    server.stop().unwrap();
+    assert!(rows(folder)[0][3].as_str().unwrap().contains("$argon2id$v=19$m=19456,t=2,p=1$"));
+
+    let server = start("bcrypt");
+    let mut client = Client { server: &server, seen: String::new() };
+    assert!(client.logs_in(&format!("alice:{long}")));
+    assert_eq!(client.status("PUT", ALICE, Some(&format!("alice:{long}")), &data("short")), 200);
+    assert!(client.logs_in("alice:short"));
+    server.stop().unwrap();
+    assert!(rows(folder)[0][3].as_str().unwrap().contains("$2b$12$"));
+}

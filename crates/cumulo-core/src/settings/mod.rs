@@ -49,7 +49,7 @@ pub use self::{
     reference::reference,
     table::Key,
     trusted_url::TrustedUrl,
-    value::{CacheEngine, Engine, IdGenerator, LogFormat, SqliteDurability},
+    value::{CacheEngine, Engine, IdGenerator, LogFormat, PasswordScheme, SqliteDurability},
 };
 use self::{source::Source, table::settings, value::Value};
 use crate::object::Timestamp;
@@ -158,6 +158,9 @@ settings! {
             /// For how long a login with an account is remembered; until then its password is not
             /// checked again, unless it changes.
             account_cache_ttl_seconds: u32 = 30,
+            /// How new passwords of accounts are hashed: `bcrypt` or `argon2id`. Kinto reads only the
+            /// former; here both work at any time.
+            account_password_hash: PasswordScheme = PasswordScheme::Bcrypt,
             /// The web pages that may use the service: origins such as `https://example.org`, or
             /// `*`.
             cors_origins: Vec<String> = vec!["*".into()],

@@ -254,6 +254,16 @@ choice! {
 }
 
 choice! {
+    /// How passwords of accounts are hashed.
+    PasswordScheme {
+        /// bcrypt, which Kinto reads too.
+        Bcrypt = "bcrypt",
+        /// Argon2id (RFC 9106).
+        Argon2id = "argon2id",
+    }
+}
+
+choice! {
     /// The shape of log lines.
     LogFormat {
         /// For people.

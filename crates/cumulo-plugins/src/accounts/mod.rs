@@ -24,6 +24,7 @@ use cumulo_core::{
     plugin::{Place, Plugin, Slow},
     render,
     resource::{OBJECT_METHODS, PLURAL_METHODS, Resource, Target, right},
+    settings::{PasswordScheme, Settings},
     store::{self, Access, BoxFuture, Outcome, Transaction},
 };
 use http::{Method, StatusCode};
@@ -33,9 +34,17 @@ use serde_json::{Map, Value, json};
 use self::login::{Logins, key};
 
 /// The plugin, and the logins that it remembers.
-#[derive(Default)]
 pub struct Accounts {
     logins: Logins,
+    /// How new passwords are hashed.
+    scheme: PasswordScheme,
+}
+
+impl Accounts {
+    /// With the settings that it starts with.
+    pub fn new(settings: &Settings) -> Self {
+        Self { logins: Logins::default(), scheme: settings.account_password_hash }
+    }
 }
 
 const PASSWORD: &str = "password";
@@ -149,11 +158,12 @@ impl Plugin for Accounts {
 
     fn prepare(&self, call: &Call) -> Option<Slow<Prepared>> {
         let password = new_password(call)?.to_owned();
-        if password::problem(&password).is_some() {
+        let scheme = self.scheme;
+        if password::problem(scheme, &password).is_some() {
             return None;
         }
         Some(Box::new(move || {
-            let hash = password::hash(&password);
+            let hash = password::hash(scheme, &password);
             Prepared::from([(password, hash)])
         }))
     }
@@ -179,7 +189,7 @@ impl Plugin for Accounts {
         let given = given.and_then(Value::as_str).unwrap_or_default();
         let hash = call.prepared.get(given).ok_or_else(|| {
             // A patch can take a text from elsewhere, of which no hash was made.
-            let problem = password::problem(given);
+            let problem = password::problem(self.scheme, given);
             invalid("data.password", problem.unwrap_or("The password must be given as a value."))
         })?;
         data.insert(PASSWORD.to_owned(), hash.as_str().into());
@@ -215,7 +225,8 @@ impl Accounts {
         let given = password.clone();
         let Some(hash) = hash else {
             if is_last {
-                let verify = move || password::verify(given.expose_secret(), password::NOBODYS);
+                let nobodys = password::nobodys(self.scheme);
+                let verify = move || password::verify(given.expose_secret(), nobodys);
                 host.work_out(Box::new(verify)).await?;
             }
             return Ok(false);
