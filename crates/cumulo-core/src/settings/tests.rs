@@ -195,9 +195,9 @@ fn plugins_are_known_by_two_names() {
         mistakes(&[("kinto.includes", "kinto.plugins.nothing default_bukcet")]),
         [
             "kinto.includes: there is no plugin 'kinto.plugins.nothing'; there are accounts, \
-             default_bucket and flush.",
+             default_bucket, flush and openid.",
             "kinto.includes: there is no plugin 'default_bukcet'; there are accounts, \
-             default_bucket and flush. Did you mean 'default_bucket'?",
+             default_bucket, flush and openid. Did you mean 'default_bucket'?",
         ]
     );
 }
