@@ -92,7 +92,8 @@ impl Login {
         Self { plugin, name: name.to_owned(), password: password.into(), is_last: true }
     }
 
-    /// Whether both are the same, so that one verdict will do.
+    /// Whether both are the same, so that one verdict will do. Both come from the client, who learns
+    /// nothing from the time it takes.
     pub fn is_same(&self, other: &Self) -> bool {
         self.plugin == other.plugin
             && self.name == other.name
