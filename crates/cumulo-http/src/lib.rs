@@ -10,6 +10,7 @@
 //! - `body`: reading a request's body within bounds
 //! - `cache`: what is asked of the cache before a call, and told after it
 //! - `replica`: which reads a replica of the storage answers
+//! - `throttle`: how often passwords can be tried
 //! - `causes`: errors in logs
 //! - `refusal`: what is said to what is not HTTP
 
@@ -21,5 +22,6 @@ mod exchange;
 mod prepare;
 mod refusal;
 mod replica;
+mod throttle;
 
 pub use connection::{Service, serve};

@@ -12,10 +12,11 @@ use cumulo_core::{
     settings::Settings,
     store::{Access, Outcome, Store},
 };
+use http::header;
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 use tracing::error;
 
-use crate::{causes::Causes, connection::Service};
+use crate::{cache, causes::Causes, connection::Service, throttle::Attempts};
 
 /// Work that takes long, and as much of it at once as leaves processors for the rest: who sends
 /// wrong passwords does not stop others.
@@ -119,8 +120,37 @@ async fn judge(service: &Service, login: &Login) -> Result<Option<String>> {
     });
     match verdict? {
         Verdict::Known(user) => Ok(user),
-        Verdict::Slow(work) => service.slow.run(work).await,
+        Verdict::Slow(work) => try_password(service, &login.name, work).await,
     }
+}
+
+/// Has a password checked, unless too many were wrong lately.
+async fn try_password(
+    service: &Service,
+    name: &str,
+    work: Slow<Option<String>>,
+) -> Result<Option<String>> {
+    let (cache, settings) = (&*service.cache, &*service.api.settings);
+    let attempts = Attempts::new(cache, settings, name, service.api.clock.now());
+    match attempts.begin().await {
+        Ok(Ok(())) => {}
+        Ok(Err(delay)) => return Err(too_many_logins(delay)),
+        Err(failure) => cache::log(&failure),
+    }
+    let user = service.slow.run(work).await?;
+    if user.is_some()
+        && let Err(failure) = attempts.succeed().await
+    {
+        cache::log(&failure);
+    }
+    Ok(user)
+}
+
+fn too_many_logins(delay: Duration) -> ApiError {
+    let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+    ApiError::new(Errno::TooManyRequests)
+        .with_message("Too many wrong passwords for this name, please retry later.")
+        .with_header(header::RETRY_AFTER, seconds.into())
 }
 
 #[cfg(test)]

@@ -151,6 +151,11 @@ settings! {
             /// For how long a login with an account is remembered; until then its password is not
             /// checked again, unless it changes.
             account_cache_ttl_seconds: u32 = 30,
+            /// How many wrong passwords for one account can be tried in an hour before the next
+            /// attempts must wait, each twice as long as the one before. 0: any number.
+            account_login_free_failures: u32 = 10,
+            /// How many seconds such an attempt waits at the most.
+            account_login_max_delay_seconds: u32 = 300 => 1..=3600,
             /// The web pages that may use the service: origins such as `https://example.org`, or
             /// `*`.
             cors_origins: Vec<String> = vec!["*".into()],
