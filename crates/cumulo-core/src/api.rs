@@ -28,6 +28,10 @@ use crate::{
     store::{self, Outcome, Transaction},
 };
 
+/// What browsers may do with an answer that does not say more itself: nothing. As in Kinto.
+pub const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; ";
+
 /// The protocol, with its settings and plugins.
 pub struct Api {
     /// The settings.
@@ -355,9 +359,7 @@ impl Api {
 
     /// Adds the headers that every response has.
     pub fn finish(&self, request: &http::HeaderMap, exposed: Exposed, mut reply: Reply) -> Reply {
-        const CSP: HeaderValue = HeaderValue::from_static(
-            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; ",
-        );
+        const CSP: HeaderValue = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
         const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
         let headers = &mut reply.headers;
         cors::decorate(&self.settings, request, exposed, headers);

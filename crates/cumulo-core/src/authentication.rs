@@ -153,7 +153,8 @@ impl Login {
         Self { plugin, policy: policy.name.clone(), credentials, is_last: false }
     }
 
-    /// Whether both are the same, so that one verdict will do.
+    /// Whether both are the same, so that one verdict will do. Both come from the client, who learns
+    /// nothing from the time it takes.
     pub fn is_same(&self, other: &Self) -> bool {
         self.plugin == other.plugin
             && self.policy == other.policy

@@ -44,6 +44,8 @@ errno! {
     MethodNotAllowed = 115, METHOD_NOT_ALLOWED;
     /// The URL is not one of this version of the API.
     VersionNotAvailable = 116, NOT_FOUND;
+    /// The client asks too often.
+    TooManyRequests = 117, TOO_MANY_REQUESTS;
     /// The user has not the permission.
     Forbidden = 121, FORBIDDEN;
     /// Another change got in the way.

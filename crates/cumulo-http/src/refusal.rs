@@ -8,7 +8,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use cumulo_core::error::{ApiError, Errno, Invalid, Location};
+use cumulo_core::{
+    api::CONTENT_SECURITY_POLICY,
+    error::{ApiError, Errno, Invalid, Location},
+};
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -63,7 +66,8 @@ fn refusal(answer: &[u8]) -> Vec<u8> {
     let reason = status.canonical_reason().unwrap_or("Error");
     let head = format!(
         "HTTP/1.1 {} {reason}\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\nx-content-type-options: nosniff\r\n\r\n",
+         content-length: {}\r\nx-content-type-options: nosniff\r\n\
+         content-security-policy: {CONTENT_SECURITY_POLICY}\r\n\r\n",
         status.as_u16(),
         body.len()
     );

@@ -84,6 +84,7 @@ pub(super) fn delete_list(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<
     let mut single_use = SingleUse::default();
     if let Some(token) = &params.token {
         let token = Token::decode(token, &params)?;
+        // Both are of the client: the cache has compared.
         if cx.call.redeemed.as_ref() != Some(&token.nonce) {
             let problem = "_token was already used or has expired.";
             return Err(Invalid::unnamed(Location::Querystring, problem).into());

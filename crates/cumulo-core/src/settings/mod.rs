@@ -161,6 +161,11 @@ settings! {
             /// How new passwords of accounts are hashed: `bcrypt` or `argon2id`. Kinto reads only the
             /// former; here both work at any time.
             account_password_hash: PasswordScheme = PasswordScheme::Bcrypt,
+            /// How many wrong passwords for one account can be tried in an hour before the next
+            /// attempts must wait, each twice as long as the one before. 0: any number.
+            account_login_free_failures: u32 = 10,
+            /// How many seconds such an attempt waits at the most.
+            account_login_max_delay_seconds: u32 = 300 => 1..=3600,
             /// The web pages that may use the service: origins such as `https://example.org`, or
             /// `*`.
             cors_origins: Vec<String> = vec!["*".into()],

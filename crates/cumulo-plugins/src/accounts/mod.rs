@@ -12,6 +12,9 @@
 
 mod login;
 pub mod password;
+mod throttle;
+
+use std::time::Duration;
 
 use cumulo_core::{
     api::Api,
@@ -27,11 +30,15 @@ use cumulo_core::{
     settings::{PasswordScheme, Settings},
     store::{self, Access, BoxFuture, Outcome, Transaction},
 };
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
+use subtle::ConstantTimeEq;
 
-use self::login::{Logins, key};
+use self::{
+    login::{Logins, key},
+    throttle::Attempts,
+};
 
 /// The plugin, and the logins that it remembers.
 pub struct Accounts {
@@ -182,11 +189,14 @@ impl Plugin for Accounts {
         if target.list.parent != id {
             return Err(invalid("data.id", "Username and account ID do not match."));
         }
-        let given = data.get(PASSWORD);
-        if given == old.and_then(|old| old.get(PASSWORD)) {
+        let text = |data: &Map<_, Value>| data.get(PASSWORD)?.as_str().map(str::to_owned);
+        let (given, kept) = (text(data).unwrap_or_default(), old.and_then(text));
+        // The hash that is there, unless somebody guesses it: how much of it is right takes no time
+        // to tell.
+        if kept.is_some_and(|kept| kept.as_bytes().ct_eq(given.as_bytes()).into()) {
             return Ok(());
         }
-        let given = given.and_then(Value::as_str).unwrap_or_default();
+        let given = given.as_str();
         let hash = call.prepared.get(given).ok_or_else(|| {
             // A patch can take a text from elsewhere, of which no hash was made.
             let problem = password::problem(self.scheme, given);
@@ -227,7 +237,7 @@ impl Accounts {
             if is_last {
                 let nobodys = password::nobodys(self.scheme);
                 let verify = move || password::verify(given.expose_secret(), nobodys);
-                host.work_out(Box::new(verify)).await?;
+                try_password(host, name, Box::new(verify)).await?;
             }
             return Ok(false);
         };
@@ -238,13 +248,39 @@ impl Accounts {
             return Ok(true);
         }
         let verify = move || password::verify(given.expose_secret(), &hash);
-        let is_right = host.work_out(Box::new(verify)).await?;
+        let is_right = try_password(host, name, Box::new(verify)).await?;
         if is_right {
             let ttl = i64::from(settings.account_cache_ttl_seconds) * 1000;
             self.logins.remember(key, now, ttl);
         }
         Ok(is_right)
     }
+}
+
+/// Has a password checked, unless too many were wrong lately.
+async fn try_password(host: &dyn Host, name: &str, verify: Slow<bool>) -> Result<bool> {
+    let log = |failure: cumulo_kvs::Error| {
+        tracing::error!(error = &failure as &dyn std::error::Error, "the cache failed");
+    };
+    let settings = &host.api().settings;
+    let attempts = Attempts::new(&**host.cache(), settings, name, host.api().clock.now());
+    match attempts.begin().await {
+        Ok(Ok(())) => {}
+        Ok(Err(delay)) => return Err(too_many_logins(delay)),
+        Err(failure) => log(failure),
+    }
+    let is_right = host.work_out(verify).await?;
+    if is_right && let Err(failure) = attempts.succeed().await {
+        log(failure);
+    }
+    Ok(is_right)
+}
+
+fn too_many_logins(delay: Duration) -> ApiError {
+    let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+    ApiError::new(Errno::TooManyRequests)
+        .with_message("Too many wrong passwords for this name, please retry later.")
+        .with_header(header::RETRY_AFTER, seconds.into())
 }
 
 /// The hash of an account's password; none if there is no such account.

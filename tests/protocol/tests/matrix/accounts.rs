@@ -11,13 +11,15 @@ use protocol_tests::{App, Kind, Parts, Response};
 
 use crate::{none, rehearsal::Rehearsal, world::content};
 
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("includes", "accounts"),
     ("multiauth.policies", "account"),
     ("multiauth.policy.account.use", "kinto.plugins.accounts.AccountsPolicy"),
     ("account_create_principals", "system.Everyone"),
     ("account_write_principals", "account:admin account:chief"),
     ("account_read_principals", "account:admin"),
+    // The table has more wrong passwords than one may send.
+    ("account_login_free_failures", "0"),
 ];
 
 const ACCOUNTS: [&str; 6] = ["admin", "alice", "bob", "chief", "open", "rita"];
