@@ -29,7 +29,7 @@ use load::Load;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// How long it may take until all that is left has arrived.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -126,13 +126,13 @@ fn run(plan: &Plan, storage: &Storage) -> Result<Outcome> {
     let server = start()?;
     listeners.check(&stored)?;
     server.stop()?;
-    let received = listeners.receiver.received();
-    let refused = received.iter().filter(|it| !it.accepted).count();
+    let posts = listeners.receiver.received();
+    let refused = posts.iter().filter(|it| !it.accepted).count();
     ensure!(load.acknowledged.len() > 20, "hardly anything was written");
     Ok(Outcome {
         acknowledged: load.acknowledged.len(),
         told: stored.len(),
-        posts: received.len(),
+        posts: posts.len(),
         refused,
     })
 }

@@ -154,9 +154,8 @@ fn messages_to_listeners_take_no_further_round_trip() {
     let put = |n: i32| json!({"method": "PUT", "path": format!("{RECORDS}/{n}")});
     let batch = json!({"requests": [put(1), put(2)]});
     assert_eq!(ann.trips("POST", "/batch", &batch, 200), 2, "a batch");
-    let count = app.store().transact(Access::Read, |tx| {
-        Ok((Outcome::Commit, tx.backlog("hook")?.waiting))
-    });
+    let count =
+        app.store().transact(Access::Read, |tx| Ok((Outcome::Commit, tx.backlog("hook")?.waiting)));
     assert_eq!(app.wait(count).unwrap(), 5, "bucket, collection, and three");
 }
 
