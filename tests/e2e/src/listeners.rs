@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use cumulo_servers::{Answer, Postgres, Receiver, Redis};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -301,6 +301,24 @@ pub fn take_over(plan: &Plan, postgres: &Postgres) -> Result<usize> {
     ensure!(told == load::stored(&other)?, "{told:?}");
     other.stop()?;
     Ok(in_hand)
+}
+
+/// A database that only Kinto has migrated: it is served, but not with listeners.
+pub fn need_their_table(plan: &Plan, postgres: &Postgres) -> Result<()> {
+    let storage = database(plan, postgres, "without_table")?;
+    postgres.query("without_table", "DROP TABLE cumulo_message")?;
+    let program = Program::cumulo(&plan.executable);
+    let start =
+        |settings: &[(&str, &str)]| Server::start(&program, &plan.folder, &storage, settings);
+    load::set_up(&start(&[])?)?;
+    let Err(refusal) = start(&webhook("http://127.0.0.1:9/")) else {
+        bail!("it starts without the table of messages");
+    };
+    let refusal = format!("{refusal:#}");
+    let is_clear = ["event_listeners", "cumulo_message", "cumulo migrate"];
+    ensure!(is_clear.iter().all(|word| refusal.contains(word)), "{refusal}");
+    migrate(&plan.executable, &plan.folder, &storage)?;
+    start(&webhook("http://127.0.0.1:9/"))?.stop()
 }
 
 fn wait(what: &str, holds: impl Fn() -> bool) -> Result<()> {
