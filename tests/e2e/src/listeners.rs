@@ -204,7 +204,12 @@ impl Listeners {
             if start.elapsed() > PATIENCE {
                 for (name, told) in &told {
                     let missing: Vec<_> = stored.difference(told).take(5).collect();
-                    ensure!(missing.is_empty(), "the {name} was never told of {missing:?}");
+                    ensure!(
+                        missing.is_empty(),
+                        "the {name} was never told of {} of {}: {missing:?}",
+                        stored.difference(told).count(),
+                        stored.len()
+                    );
                 }
             }
             sleep(Duration::from_millis(50));
