@@ -54,5 +54,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Tally> {
     println!("PostgreSQL: {}", outcome.context("PostgreSQL")?);
     let count = listeners::take_over(&plan("copies")?, &postgres).context("two copies")?;
     println!("what a killed copy had in its hands was delivered by another: {count} messages");
-    Ok(Tally { passed: 2 * arguments.kills as usize + 1, ..Tally::default() })
+    listeners::need_their_table(&plan("table")?, &postgres).context("no table")?;
+    Ok(Tally { passed: 2 * arguments.kills as usize + 2, ..Tally::default() })
 }

@@ -222,10 +222,12 @@ impl Worker {
     }
 
     fn note_failure(&mut self) {
+        if !self.rest().is_zero() {
+            // It was sent before the rest began, and says nothing new.
+            return;
+        }
         self.failures = self.failures.saturating_add(1);
-        let Some(further) = self.failures.checked_sub(MAX_FAILURES) else { return };
-        let rest = REST.saturating_mul(1 << further.min(16)).min(MAX_REST);
-        self.rests_until = Some(Instant::now() + rest);
+        self.rests_until = rest_after(self.failures).map(|rest| Instant::now() + rest);
     }
 
     /// How long it still rests.
@@ -287,6 +289,12 @@ fn backoff(listener: &Listener, attempts: u32, jitter: f64) -> Duration {
     Duration::from_secs(seconds).mul_f64(jitter)
 }
 
+/// How long a worker rests after so many failures in a row.
+fn rest_after(failures: u32) -> Option<Duration> {
+    let further = failures.checked_sub(MAX_FAILURES)?;
+    Some(REST.saturating_mul(1 << further.min(16)).min(MAX_REST))
+}
+
 #[cfg(test)]
 mod tests {
     use cumulo_core::settings::ListenerKind;
@@ -313,6 +321,13 @@ mod tests {
         let waits = |attempts| backoff(&listener(), attempts, 1.0).as_secs();
         assert_eq!([1, 2, 3, 6, 99].map(waits), [2, 4, 8, 60, 60]);
         assert_eq!(backoff(&listener(), 1, 0.5), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn rests_double_up_to_a_limit() {
+        let millis = |failures| rest_after(failures).map(|rest| rest.as_millis());
+        assert_eq!([0, 2, 3, 4, 5].map(millis), [None, None, Some(250), Some(500), Some(1000)]);
+        assert_eq!([20, u32::MAX].map(millis), [Some(30_000); 2]);
     }
 
     #[test]
