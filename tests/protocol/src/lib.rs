@@ -126,6 +126,14 @@ impl App {
         id.as_str().expect("logged in").to_owned()
     }
 
+    /// The body of an answer to anybody who asks for this path, as text.
+    pub fn text(&self, path: &str) -> String {
+        let request =
+            Request::new(Method::GET, &format!("/v1{path}"), "", HeaderMap::new(), Vec::new());
+        let reply = self.runtime.block_on(self.service.answer(request.expect("a valid request")));
+        String::from_utf8(reply.body).expect("text")
+    }
+
     fn answer(&self, request: Request) -> Response {
         let reply = self.runtime.block_on(self.service.answer(request));
         let json = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);

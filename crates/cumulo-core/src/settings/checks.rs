@@ -17,6 +17,10 @@ pub(super) fn run(settings: &mut Settings, source: &mut Source) {
     check_security(settings, source);
     check_accounts(settings, source);
     check_history(settings, source);
+    check_counters(settings, source);
+    // The admin app shows users what they may do.
+    settings.experimental_permissions_endpoint |=
+        settings.includes.iter().any(|plugin| plugin == "admin");
 }
 
 fn check_storage(settings: &Settings, source: &mut Source) {
@@ -194,6 +198,20 @@ fn check_history(settings: &Settings, source: &mut Source) {
             "'{}' has no effect without '{}'.",
             source.typed("history.auto_trim_user_ids"),
             source.typed("history.auto_trim_max_count")
+        );
+        source.warnings.push(warning);
+    }
+}
+
+fn check_counters(settings: &Settings, source: &mut Source) {
+    let is_on = settings.includes.iter().any(|plugin| plugin == "counters");
+    let readers = settings.principals.get("counters_read");
+    let is_open = readers.is_some_and(|readers| readers.iter().any(|it| it == EVERYONE));
+    if is_on && is_open {
+        let warning = format!(
+            "The plugin 'counters' is on: anybody can see at /__counters__ how many objects there \
+             are. '{}' says who may.",
+            source.typed("counters_read_principals")
         );
         source.warnings.push(warning);
     }

@@ -49,7 +49,8 @@ use self::{source::Source, table::settings, value::Value};
 use crate::object::Timestamp;
 
 /// The plugins that there are, by their short names.
-pub const PLUGINS: &[&str] = &["accounts", "default_bucket", "flush", "history"];
+pub const PLUGINS: &[&str] =
+    &["accounts", "admin", "counters", "default_bucket", "flush", "history"];
 
 settings! {
     /// Everything that can be chosen when the service starts.
@@ -58,8 +59,8 @@ settings! {
         "Service" {
             /// Refuse everything that writes.
             readonly: bool = false,
-            /// The plugins to switch on, in order: `accounts`, `default_bucket`, `flush`, `history`.
-            /// The names may have the prefix `kinto.plugins.`.
+            /// The plugins to switch on, in order: `accounts`, `admin`, `counters`, `default_bucket`,
+            /// `flush`, `history`. The names may have the prefix `kinto.plugins.`.
             includes: Vec<String> = Vec::new(),
             /// The most requests in one batch. 0 or nothing: no limit.
             batch_max_requests: Option<usize> = Some(25),

@@ -187,6 +187,15 @@ pub(super) fn drop_acl(uri: String) -> Command {
     Command::new(SQL, vec![Param::Text(uri)])
 }
 
+/// How many objects and tombstones there are of each kind. The tables keep no counts, so all rows
+/// are counted.
+pub(super) fn totals() -> Command {
+    const SQL: &str = "SELECT resource_name, count(*) FILTER (WHERE NOT deleted), \
+        count(*) FILTER (WHERE deleted) FROM objects GROUP BY resource_name \
+        ORDER BY resource_name COLLATE \"C\"";
+    Command::new(SQL, Vec::new())
+}
+
 /// Removes live objects of a list, and their access control lists.
 pub(super) fn erase(list: &List, ids: &[String]) -> [Command; 2] {
     const ENTRIES: &str = "DELETE FROM access_control_entries e USING objects o \

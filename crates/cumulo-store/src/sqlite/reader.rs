@@ -11,7 +11,7 @@ use std::{
 use cumulo_core::{
     object::{Acl, List, Row, Timestamp},
     query::Query,
-    store::{Entry, Error, Grant, Membership, Result, Transaction, Visit, VisitEntry, Work},
+    store::{Entry, Error, Grant, Membership, Result, Total, Transaction, Visit, VisitEntry, Work},
 };
 
 use super::{
@@ -277,6 +277,10 @@ impl Transaction for ReadTx<'_> {
             let count = rows.count(sql::count(source, query))?;
             Ok((count, count))
         })
+    }
+
+    fn totals(&mut self) -> Result<Vec<Total>> {
+        self.rows()?.0.totals()
     }
 
     fn shared(

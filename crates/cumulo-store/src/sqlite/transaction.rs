@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use cumulo_core::{
     object::{Acl, List, Row, TOMBSTONE, Timestamp},
     query::Query,
-    store::{Entry, Error, Grant, Membership, Result, Transaction, Visit, VisitEntry},
+    store::{Entry, Error, Grant, Membership, Result, Total, Transaction, Visit, VisitEntry},
 };
 use rusqlite::{OptionalExtension, ToSql, params};
 
@@ -77,6 +77,11 @@ impl Transaction for WriteTx<'_> {
         }
         let sql = sql::count(self.source(list, query)?, query);
         self.rows().count(sql)
+    }
+
+    fn totals(&mut self) -> Result<Vec<Total>> {
+        self.write_lists()?;
+        self.rows().totals()
     }
 
     fn put(

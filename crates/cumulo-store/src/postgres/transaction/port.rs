@@ -6,7 +6,7 @@ use cumulo_core::{
     object::{Acl, List, Object, Row as ObjectRow, TOMBSTONE, Timestamp},
     query::Query,
     resource::{singular, uri_of},
-    store::{Entry, Grant, Membership, Result, Transaction, Visit, VisitEntry},
+    store::{Entry, Grant, Membership, Result, Total, Transaction, Visit, VisitEntry},
 };
 
 use super::Tx;
@@ -67,6 +67,18 @@ impl Transaction for Tx<'_> {
             Ok(())
         })?;
         Ok(count)
+    }
+
+    fn totals(&mut self) -> Result<Vec<Total>> {
+        self.require_snapshot()?;
+        let mut totals = Vec::new();
+        self.send(vec![statement::totals()], &mut |_, mut row| {
+            let resource = row.owned()?;
+            let (live, tombstones) = (row.int()?.unsigned_abs(), row.int()?.unsigned_abs());
+            totals.push(Total { resource, live, tombstones });
+            Ok(())
+        })?;
+        Ok(totals)
     }
 
     fn put(
