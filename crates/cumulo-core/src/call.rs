@@ -114,7 +114,8 @@ impl Call {
         }
         match &self.endpoint {
             Endpoint::Heartbeat => Access::Write,
-            Endpoint::Permissions => Access::Scan,
+            // What a plugin answers by itself may take long.
+            Endpoint::Permissions | Endpoint::Plugin(_, Claim::Methods(_)) => Access::Scan,
             // It may turn out to be all lists together.
             Endpoint::Resource(Target { id: None, resource, .. }) if resource.alone => Access::Scan,
             Endpoint::Resource(Target { id: None, .. }) | Endpoint::Plugin(..)
@@ -122,8 +123,6 @@ impl Call {
             {
                 Access::Scan
             }
-            // What a plugin answers by itself may take long.
-            Endpoint::Plugin(_, Claim::Methods(_)) => Access::Scan,
             _ => Access::Read,
         }
     }

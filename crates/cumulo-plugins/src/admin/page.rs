@@ -73,9 +73,10 @@ fn features(api: &Api) -> String {
 /// A link, if the address is one that a browser should follow.
 fn link(url: &str, text: &str) -> String {
     let is_web = ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme));
-    match is_web {
-        true => format!("<a href=\"{}\">{}</a>", escape(url), escape(text)),
-        false => format!("<span>{}</span>", escape(text)),
+    if is_web {
+        format!("<a href=\"{}\">{}</a>", escape(url), escape(text))
+    } else {
+        format!("<span>{}</span>", escape(text))
     }
 }
 
