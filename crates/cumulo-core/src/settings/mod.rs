@@ -220,7 +220,7 @@ settings! {
             history_exclude_user_ids ["history.exclude_user_ids"]: Vec<String> = Vec::new(),
             /// How many entries stay, in each bucket and for each kind of objects, when old ones
             /// are removed. 0 or -1: all.
-            history_auto_trim_max_count ["history.auto_trim_max_count"]: i64 = -1 => -1..=1_000_000_000_000,
+            history_auto_trim_max_count ["history.auto_trim_max_count"]: i64 = -1 => -1..=1_000_000_000,
             /// Remove only entries of these users, each counted by itself. Nothing: of all users
             /// together.
             history_auto_trim_user_ids ["history.auto_trim_user_ids"]: Vec<String> = Vec::new(),

@@ -19,9 +19,9 @@ use serde_json::Value;
 
 use super::{HISTORY, rules::Rules};
 
-/// The entries that were written together, as far as it matters which of them are too old.
+/// Entries that are counted together when old ones are removed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Written {
+pub(super) struct Family {
     pub(super) list: List,
     pub(super) resource: &'static str,
     pub(super) user: Option<String>,
@@ -59,16 +59,16 @@ struct Change<'a> {
     impact: &'a Impact,
 }
 
-/// Writes an entry for each object that was changed, in the order in which that was done. Each
-/// bucket, kind and user that has new entries is returned once.
+/// Writes an entry for each object that was changed, in the order in which that was done. Returns
+/// how many there are of each family.
 pub(super) fn write(
     api: &Api,
     rules: &Rules,
     events: &[Event],
     tx: &mut dyn Transaction,
-) -> Result<Vec<Written>> {
+) -> Result<HashMap<Family, u64>> {
     let mut readers = Readers::default();
-    let mut written = Vec::new();
+    let mut written = HashMap::new();
     for change in changes(rules, events) {
         let Some(above) = readers.above(&change, tx)? else { continue };
         let list = list(change.bucket);
@@ -78,10 +78,8 @@ pub(super) fn write(
         let id = IdGenerator::RelaxedUuid.generate();
         tx.put(&list, &id, None, &data, acl.as_ref())?;
         let resource = change.event.target.resource.name;
-        let entry = Written { list, resource, user: change.event.user.clone() };
-        if !written.contains(&entry) {
-            written.push(entry);
-        }
+        let family = Family { list, resource, user: change.event.user.clone() };
+        *written.entry(family).or_default() += 1;
     }
     Ok(written)
 }
