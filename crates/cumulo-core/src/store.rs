@@ -223,6 +223,17 @@ pub struct Flaw {
     pub problem: String,
 }
 
+/// How many objects there are of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Total {
+    /// The kind.
+    pub resource: String,
+    /// How many are there.
+    pub live: u64,
+    /// How many have left a tombstone.
+    pub tombstones: u64,
+}
+
 /// One unit of work over objects, permissions, memberships and messages.
 ///
 /// Ids and parents match exactly: no character is a wildcard. In a transaction that only reads,
@@ -254,6 +265,10 @@ pub trait Transaction: Outbox {
 
     /// How many live objects match the filters of `query`; its order, page and limit don't matter.
     fn count(&mut self, list: &List, query: &Query) -> Result<u64>;
+
+    /// How many objects there are of each kind, in the order of their names. Kinds that nothing is
+    /// left of may be missing.
+    fn totals(&mut self) -> Result<Vec<Total>>;
 
     /// Creates or replaces an object, replacing a tombstone too, and returns its new timestamp.
     ///

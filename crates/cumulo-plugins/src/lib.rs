@@ -1,6 +1,8 @@
 //! The plugins that come with Cumulo, one module each. [`BUILT_IN`] lists them.
 
 pub mod accounts;
+mod admin;
+mod counters;
 mod default_bucket;
 mod flush;
 mod history;
@@ -22,6 +24,8 @@ pub type BuiltIn = (&'static str, Constructor);
 /// Every plugin that comes with Cumulo.
 pub const BUILT_IN: &[BuiltIn] = &[
     ("accounts", |settings| Box::new(accounts::Accounts::new(settings))),
+    ("admin", |settings| Box::new(admin::Admin::new(settings))),
+    ("counters", |_| Box::new(counters::Counters)),
     ("default_bucket", |_| Box::new(default_bucket::DefaultBucket)),
     ("flush", |_| Box::new(flush::Flush)),
     ("history", |settings| Box::new(history::History::new(settings))),

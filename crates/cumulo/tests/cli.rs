@@ -52,6 +52,26 @@ fn wrong_settings_are_all_reported_and_nothing_starts() {
 }
 
 #[test]
+fn an_admin_app_without_a_version_is_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let ini = "[app:main]\nincludes = admin\nkinto.admin_assets_path = app\n";
+    fs::write(folder.path().join("kinto.ini"), ini).unwrap();
+    let start = || cumulo(folder.path(), &["start", "--ini", "kinto.ini", "--port", "0"]);
+    let refused = |problem: &str| {
+        let output = start();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(problem), "{}", stderr(&output));
+    };
+    refused("admin_assets_path: app can't be read");
+    fs::create_dir(folder.path().join("app")).unwrap();
+    refused("there is no index.html in app");
+    fs::write(folder.path().join("app/index.html"), "").unwrap();
+    refused("there is no VERSION in app");
+    fs::write(folder.path().join("app/VERSION"), "\n").unwrap();
+    refused("VERSION in app has no text");
+}
+
+#[test]
 fn a_port_in_use_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

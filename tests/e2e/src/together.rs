@@ -30,7 +30,11 @@ use peer::Pair;
 
 /// What both are told.
 const SETTINGS: &[(&str, &str)] = &[
-    ("kinto.includes", "kinto.plugins.default_bucket kinto.plugins.flush kinto.plugins.accounts"),
+    (
+        "kinto.includes",
+        "kinto.plugins.default_bucket kinto.plugins.flush kinto.plugins.accounts \
+         kinto.plugins.history",
+    ),
     ("multiauth.policies", "account basicauth"),
     ("multiauth.policy.account.use", "kinto.plugins.accounts.AccountsPolicy"),
     ("kinto.account_create_principals", "system.Everyone"),

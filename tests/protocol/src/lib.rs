@@ -92,6 +92,14 @@ impl App {
         id.as_str().expect("logged in").to_owned()
     }
 
+    /// The body of an answer to anybody who asks for this path, as text.
+    pub fn text(&self, path: &str) -> String {
+        let request =
+            Request::new(Method::GET, &format!("/v1{path}"), "", HeaderMap::new(), Vec::new());
+        let reply = self.runtime.block_on(self.service.answer(request.expect("a valid request")));
+        String::from_utf8(reply.body).expect("text")
+    }
+
     fn answer(&self, request: Request) -> Response {
         self.runtime.block_on(self.service.answer(request)).into()
     }

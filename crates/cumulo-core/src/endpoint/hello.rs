@@ -22,7 +22,7 @@ pub(crate) fn get(api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Re
             "readonly": settings.readonly,
             "explicit_permissions": settings.explicit_permissions,
         },
-        "capabilities": capabilities(api),
+        "capabilities": api.capabilities(),
     });
     if let Some(eos) = &settings.eos_text {
         body["eos"] = eos.as_str().into();
@@ -60,36 +60,39 @@ fn describe_user(api: &Api, call: &Call, user: &str, tx: &mut dyn Transaction) -
     Ok(Value::Object(description))
 }
 
-fn capabilities(api: &Api) -> Map<String, Value> {
-    let settings = &api.settings;
-    let mut capabilities = Map::new();
-    let mut add = |name: &str, description: &str, url: &str| {
-        capabilities.insert(name.into(), json!({"description": description, "url": url}));
-    };
-    if settings.auth_policies.iter().any(|policy| policy.name == "basicauth") {
-        add(
-            "basicauth",
-            "Very basic authentication sessions. Not for production use.",
-            "http://kinto.readthedocs.io/en/stable/api/1.x/authentication.html",
-        );
+impl Api {
+    /// What is switched on, as the root view tells it: each by its name, with a description.
+    pub fn capabilities(&self) -> Map<String, Value> {
+        let settings = &self.settings;
+        let mut capabilities = Map::new();
+        let mut add = |name: &str, description: &str, url: &str| {
+            capabilities.insert(name.into(), json!({"description": description, "url": url}));
+        };
+        if settings.auth_policies.iter().any(|policy| policy.name == "basicauth") {
+            add(
+                "basicauth",
+                "Very basic authentication sessions. Not for production use.",
+                "http://kinto.readthedocs.io/en/stable/api/1.x/authentication.html",
+            );
+        }
+        if settings.experimental_permissions_endpoint {
+            add(
+                "permissions_endpoint",
+                "The permissions endpoint can be used to list all user objects permissions.",
+                "https://kinto.readthedocs.io/en/latest/configuration/settings.html\
+                 #activating-the-permissions-endpoint",
+            );
+        }
+        if settings.experimental_collection_schema_validation {
+            add(
+                "schema",
+                "Validates collection records with JSON schemas.",
+                "https://kinto.readthedocs.io/en/latest/api/1.x/collections.html\
+                 #collection-json-schema",
+            );
+        }
+        let plugins = self.plugins.iter().filter_map(|plugin| plugin.capability());
+        capabilities.extend(plugins.map(|(name, value)| (name.to_owned(), value)));
+        capabilities
     }
-    if settings.experimental_permissions_endpoint {
-        add(
-            "permissions_endpoint",
-            "The permissions endpoint can be used to list all user objects permissions.",
-            "https://kinto.readthedocs.io/en/latest/configuration/settings.html\
-             #activating-the-permissions-endpoint",
-        );
-    }
-    if settings.experimental_collection_schema_validation {
-        add(
-            "schema",
-            "Validates collection records with JSON schemas.",
-            "https://kinto.readthedocs.io/en/latest/api/1.x/collections.html\
-             #collection-json-schema",
-        );
-    }
-    let plugins = api.plugins.iter().filter_map(|plugin| plugin.capability());
-    capabilities.extend(plugins.map(|(name, value)| (name.to_owned(), value)));
-    capabilities
 }

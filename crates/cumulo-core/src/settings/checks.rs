@@ -19,6 +19,10 @@ pub(super) fn run(settings: &mut Settings, source: &mut Source) {
     check_history(settings, source);
     check_openid(settings, source);
     check_monitoring(settings, source);
+    check_counters(settings, source);
+    // The admin app shows users what they may do.
+    settings.experimental_permissions_endpoint |=
+        settings.includes.iter().any(|plugin| plugin == "admin");
 }
 
 fn check_storage(settings: &Settings, source: &mut Source) {
@@ -241,6 +245,20 @@ fn check_monitoring(settings: &Settings, source: &mut Source) {
             source.warnings.push(warning);
         }
         _ => {}
+    }
+}
+
+fn check_counters(settings: &Settings, source: &mut Source) {
+    let is_on = settings.includes.iter().any(|plugin| plugin == "counters");
+    let readers = settings.principals.get("counters_read");
+    let is_open = readers.is_some_and(|readers| readers.iter().any(|it| it == EVERYONE));
+    if is_on && is_open {
+        let warning = format!(
+            "The plugin 'counters' is on: anybody can see at /__counters__ how many objects there \
+             are. '{}' says who may.",
+            source.typed("counters_read_principals")
+        );
+        source.warnings.push(warning);
     }
 }
 

@@ -28,10 +28,12 @@ pub static FAMILIES: &[Family] = &[
         pattern: "<resource>_<permission>_principals",
         expects: "a list of principals",
         default: "bucket_create_principals = system.Authenticated, \
-                  permissions_read_principals = system.Everyone",
+                  permissions_read_principals = system.Everyone, \
+                  counters_read_principals = system.Everyone",
         docs: "Who has a permission on every object of a resource, whatever the objects' own \
                permissions say: bucket_create_principals, collection_write_principals, \
-               record_read_principals, account_create_principals, user-data_delete_principals.",
+               record_read_principals, account_create_principals, user-data_delete_principals, \
+               counters_read_principals (of the plugin counters).",
     },
     Family {
         pattern: "<resource>_cache_expires_seconds",

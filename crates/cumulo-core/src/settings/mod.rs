@@ -55,8 +55,17 @@ use self::{source::Source, table::settings, value::Value};
 use crate::object::Timestamp;
 
 /// The plugins that there are, by their short names.
-pub const PLUGINS: &[&str] =
-    &["accounts", "default_bucket", "flush", "history", "openid", "prometheus", "statsd"];
+pub const PLUGINS: &[&str] = &[
+    "accounts",
+    "admin",
+    "counters",
+    "default_bucket",
+    "flush",
+    "history",
+    "openid",
+    "prometheus",
+    "statsd",
+];
 
 settings! {
     /// Everything that can be chosen when the service starts.
@@ -65,8 +74,8 @@ settings! {
         "Service" {
             /// Refuse everything that writes.
             readonly: bool = false,
-            /// The plugins to switch on, in order: `accounts`, `default_bucket`, `flush`, `history`,
-            /// `openid`, `prometheus`, `statsd`. The names may have the prefix `kinto.plugins.`.
+            /// The plugins to switch on, in order: `accounts`, `admin`, `counters`, `default_bucket`,
+            /// `flush`, `history`, `openid`, `prometheus`, `statsd`. The names may have the prefix `kinto.plugins.`.
             includes: Vec<String> = Vec::new(),
             /// The most requests in one batch. 0 or nothing: no limit.
             batch_max_requests: Option<usize> = Some(25),
@@ -234,7 +243,7 @@ settings! {
             history_exclude_user_ids ["history.exclude_user_ids"]: Vec<String> = Vec::new(),
             /// How many entries stay, in each bucket and for each kind of objects, when old ones
             /// are removed. 0 or -1: all.
-            history_auto_trim_max_count ["history.auto_trim_max_count"]: i64 = -1 => -1..=1_000_000_000_000,
+            history_auto_trim_max_count ["history.auto_trim_max_count"]: i64 = -1 => -1..=1_000_000_000,
             /// Remove only entries of these users, each counted by itself. Nothing: of all users
             /// together.
             history_auto_trim_user_ids ["history.auto_trim_user_ids"]: Vec<String> = Vec::new(),

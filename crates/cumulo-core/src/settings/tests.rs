@@ -191,13 +191,16 @@ fn plugins_are_known_by_two_names() {
         "kinto.plugins.flush\n  default_bucket kinto.plugins.default_bucket",
     )]);
     assert_eq!(settings.includes, ["flush", "default_bucket"]);
+    let (last, others) = PLUGINS.split_last().unwrap();
+    let there_are = format!("there are {} and {last}.", others.join(", "));
     assert_eq!(
         mistakes(&[("kinto.includes", "kinto.plugins.nothing default_bukcet")]),
         [
-            "kinto.includes: there is no plugin 'kinto.plugins.nothing'; there are accounts, \
-             default_bucket, flush and openid.",
-            "kinto.includes: there is no plugin 'default_bukcet'; there are accounts, \
-             default_bucket, flush and openid. Did you mean 'default_bucket'?",
+            format!("kinto.includes: there is no plugin 'kinto.plugins.nothing'; {there_are}"),
+            format!(
+                "kinto.includes: there is no plugin 'default_bukcet'; {there_are} \
+                 Did you mean 'default_bucket'?"
+            ),
         ]
     );
 }
@@ -425,6 +428,38 @@ fn dangerous_settings_are_warned_of() {
     let found =
         warnings(&[("includes", "flush default_bucket"), ("multiauth.policies", "basicauth")]);
     assert_eq!(found.len(), 3, "{found:?}");
+}
+
+#[test]
+fn names_with_dots_have_all_spellings() {
+    let at_most = |settings: Settings| settings.history_auto_trim_max_count;
+    for name in ["history.auto_trim_max_count", "kinto.history.auto_trim_max_count"] {
+        assert_eq!(at_most(settings(&[(name, "7")])), 7);
+    }
+    for name in ["KINTO_HISTORY_AUTO_TRIM_MAX_COUNT", "CUMULO_HISTORY_AUTO_TRIM_MAX_COUNT"] {
+        assert_eq!(at_most(load(&[], &[(name, "8")]).unwrap().settings), 8);
+    }
+    let found = warnings(&[("kinto.history.exclude_resource", "/buckets/a")]);
+    assert!(found[0].contains("kinto.history.exclude_resources"), "{found:?}");
+}
+
+#[test]
+fn history_needs_uris_and_whole_numbers() {
+    let found = mistakes(&[
+        ("kinto.history.exclude_resources", "/buckets/a blog /buckets /buckets/a/collections/"),
+        ("history.auto_trim_max_count", "many"),
+        ("history.auto_trim_threshold", "-1"),
+    ]);
+    assert_eq!(found.len(), 5, "{found:?}");
+    let found = warnings(&[("history.auto_trim_user_ids", "account:bot")]);
+    assert!(found[0].contains("history.auto_trim_max_count"), "{found:?}");
+}
+
+#[test]
+fn counters_are_warned_of_while_everybody_sees_them() {
+    let basic = ("includes", "counters");
+    assert!(warnings(&[basic])[0].contains("counters_read_principals"));
+    assert_eq!(warnings(&[basic, ("counters_read_principals", "account:ann")]), [] as [&str; 0]);
 }
 
 #[test]

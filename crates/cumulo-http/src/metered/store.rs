@@ -10,7 +10,7 @@ use cumulo_core::{
     query::Query,
     store::{
         Access, BoxFuture, Entry, Flaw, Grant, Membership, Outlook, Recount, Result, Store,
-        Tombstones, Transaction, Visit, VisitEntry, Work,
+        Tombstones, Total, Transaction, Visit, VisitEntry, Work,
     },
 };
 
@@ -143,6 +143,10 @@ impl Transaction for Metered<'_> {
 
     fn count(&mut self, list: &List, query: &Query) -> Result<u64> {
         self.timed(STORAGE, "count_all", |tx| tx.count(list, query))
+    }
+
+    fn totals(&mut self) -> Result<Vec<Total>> {
+        self.timed(STORAGE, "totals", |tx| tx.totals())
     }
 
     fn put(

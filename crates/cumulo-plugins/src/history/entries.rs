@@ -1,6 +1,6 @@
 //! What is noted of a change.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
 use cumulo_core::{
     api::Api,
@@ -19,9 +19,9 @@ use serde_json::Value;
 
 use super::{HISTORY, rules::Rules};
 
-/// The entries that were written together, as far as it matters which of them are too old.
+/// Entries that are counted together when old ones are removed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Written {
+pub(super) struct Family {
     pub(super) list: List,
     pub(super) resource: &'static str,
     pub(super) user: Option<String>,
@@ -59,16 +59,16 @@ struct Change<'a> {
     impact: &'a Impact,
 }
 
-/// Writes an entry for each object that was changed, in the order in which that was done. Each
-/// bucket, kind and user that has new entries is returned once.
+/// Writes an entry for each object that was changed, in the order in which that was done. Returns
+/// how many there are of each family.
 pub(super) fn write(
     api: &Api,
     rules: &Rules,
     events: &[Event],
     tx: &mut dyn Transaction,
-) -> Result<Vec<Written>> {
+) -> Result<HashMap<Family, u64>> {
     let mut readers = Readers::default();
-    let mut written = Vec::new();
+    let mut written = HashMap::new();
     for change in changes(rules, events) {
         let Some(above) = readers.above(&change, tx)? else { continue };
         let list = list(change.bucket);
@@ -78,10 +78,8 @@ pub(super) fn write(
         let id = IdGenerator::RelaxedUuid.generate();
         tx.put(&list, &id, None, &data, acl.as_ref())?;
         let resource = change.event.target.resource.name;
-        let entry = Written { list, resource, user: change.event.user.clone() };
-        if !written.contains(&entry) {
-            written.push(entry);
-        }
+        let family = Family { list, resource, user: change.event.user.clone() };
+        *written.entry(family).or_default() += 1;
     }
     Ok(written)
 }
@@ -111,7 +109,7 @@ fn changes<'a>(rules: &Rules, events: &'a [Event]) -> Vec<Change<'a>> {
 
 /// An entry up to its `target`.
 #[derive(Serialize)]
-struct Entry<'a> {
+struct Head<'a> {
     date: &'a str,
     uri: &'a str,
     action: &'static str,
@@ -132,7 +130,7 @@ impl Change<'_> {
     fn entry(&self, date: &str) -> String {
         let (target, new) = (&self.event.target, &self.impact.new);
         let own = |name: &str| (target.resource.name == name).then_some(new.id.as_str());
-        let entry = Entry {
+        let head = Head {
             date,
             uri: &self.uri,
             action: self.event.action.as_str(),
@@ -147,12 +145,12 @@ impl Change<'_> {
         let is_gone = self.event.action == Action::Delete;
         let acl = if is_gone { &nothing } else { &*self.impact.acl };
         let version = render::object_body(new, Some(acl));
-        let mut data = serde_json::to_vec(&entry).expect("plain data serializes to memory");
-        data.pop();
-        data.extend_from_slice(b",\"target\":");
-        data.extend_from_slice(&version);
-        data.push(b'}');
-        String::from_utf8(data).expect("JSON is UTF-8")
+        let mut text = serde_json::to_vec(&head).expect("plain data serializes to memory");
+        text.pop();
+        text.extend_from_slice(b",\"target\":");
+        text.extend_from_slice(&version);
+        text.push(b'}');
+        String::from_utf8(text).expect("JSON is UTF-8")
     }
 }
 
@@ -168,12 +166,11 @@ impl<'a> Readers<'a> {
         tx: &mut dyn Transaction,
     ) -> Result<Option<&BTreeSet<String>>> {
         let collection = change.event.target.ancestor_id(COLLECTION.name);
-        let key = (change.bucket, collection);
-        if !self.0.contains_key(&key) {
-            let readers = Self::find(change.bucket, collection, tx)?;
-            self.0.insert(key, readers);
-        }
-        Ok(self.0[&key].as_ref())
+        let readers = match self.0.entry((change.bucket, collection)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(Self::find(change.bucket, collection, tx)?),
+        };
+        Ok(readers.as_ref())
     }
 
     fn find(

@@ -183,11 +183,11 @@ impl Page {
     }
 
     /// Adds a record, unless it belongs to a page before. False if it came after all that fit.
-    fn add(&mut self, place: Place, json: Vec<u8>) -> bool {
-        if self.from.as_ref().is_some_and(|from| place > *from) {
+    fn add(&mut self, place: &Place, json: Vec<u8>) -> bool {
+        if self.from.as_ref().is_some_and(|from| place > from) {
             return true;
         }
-        if self.rest.as_ref().is_some_and(|rest| place <= *rest) {
+        if self.rest.as_ref().is_some_and(|rest| place <= rest) {
             return false;
         }
         self.bytes += json.len();
@@ -201,7 +201,7 @@ impl Page {
             self.bytes -= json.len();
             self.rest = Some(place);
         }
-        self.rest.as_ref().is_none_or(|rest| place > *rest)
+        self.rest.as_ref().is_none_or(|rest| place > rest)
     }
 
     /// Adds the records that are as they were.
@@ -211,7 +211,7 @@ impl Page {
         tx.list(&asked.records.list, &query, &mut |row| {
             let mut json = Vec::with_capacity(row.data.len() + 80);
             render::write_row(row, &mut json);
-            let fits = self.add((row.last_modified, row.id.to_owned()), json);
+            let fits = self.add(&(row.last_modified, row.id.to_owned()), json);
             Ok(if fits { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
         Ok(())
@@ -237,7 +237,7 @@ impl Page {
             if entry.action != "delete" {
                 let json = entry.target.data.get();
                 let place = (Timestamp(parse::<Version>(json)?.last_modified), record.clone());
-                self.add(place, json.as_bytes().to_vec());
+                self.add(&place, json.as_bytes().to_vec());
             }
             Ok(ControlFlow::Continue(()))
         })?;
@@ -269,7 +269,7 @@ impl Page {
             self.rest = Some(rest);
         }
         for (place, json) in other.records {
-            self.add(place, json);
+            self.add(&place, json);
         }
     }
 

@@ -13,33 +13,34 @@ use cumulo_core::{
 };
 use serde_json::Value;
 
-use super::{entries::Written, rules::Trim};
+use super::{entries::Family, rules::Trim};
 
 /// How many entries are removed in one transaction. If there are more, the next ones go on.
 const AT_ONCE: u64 = 10_000;
 
-/// How many lists of entries are remembered.
+/// How many families are remembered.
 const MAX_BUDGETS: usize = 10_000;
 
 /// How many more entries there may be before they have to be counted again. Counting them at each
-/// write would cost more than the write.
+/// write would cost more than the write. Other copies of the service write too, and what is undone
+/// is not given back: then old entries stay a little longer, or are counted a little earlier.
 #[derive(Default)]
-pub(super) struct Budgets(Mutex<HashMap<Written, u64>>);
+pub(super) struct Budgets(Mutex<HashMap<Family, u64>>);
 
 impl Budgets {
-    /// Takes one; false if there is none left.
-    fn take(&self, which: &Written) -> bool {
+    /// Takes as many; false if there are less.
+    fn take(&self, which: &Family, many: u64) -> bool {
         let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match budgets.get_mut(which) {
-            Some(left) if *left > 0 => {
-                *left -= 1;
+            Some(left) if *left >= many => {
+                *left -= many;
                 true
             }
             _ => false,
         }
     }
 
-    fn set(&self, which: Written, left: u64) {
+    fn set(&self, which: Family, left: u64) {
         let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if budgets.len() >= MAX_BUDGETS {
             budgets.clear();
@@ -52,17 +53,17 @@ impl Budgets {
 pub(super) fn run(
     rule: &Trim,
     budgets: &Budgets,
-    written: Vec<Written>,
+    written: HashMap<Family, u64>,
     tx: &mut dyn Transaction,
 ) -> Result<()> {
     let of_all = rule.users.is_empty();
-    for mut which in written {
+    for (mut which, many) in written {
         if of_all {
             which.user = None;
         } else if !which.user.as_ref().is_some_and(|user| rule.users.contains(user)) {
             continue;
         }
-        if !budgets.take(&which) {
+        if !budgets.take(&which, many) {
             let left = trim(rule, &which, tx)?;
             budgets.set(which, left);
         }
@@ -72,7 +73,7 @@ pub(super) fn run(
 
 /// Counts entries, and removes the oldest if there are too many. Returns how many more there may be
 /// before that is done again.
-fn trim(rule: &Trim, which: &Written, tx: &mut dyn Transaction) -> Result<u64> {
+fn trim(rule: &Trim, which: &Family, tx: &mut dyn Transaction) -> Result<u64> {
     let mut filters = vec![equals("resource_name", which.resource)];
     filters.extend(which.user.as_deref().map(|user| equals("user_id", user)));
     let mut query = Query { filters, ..Query::default() };

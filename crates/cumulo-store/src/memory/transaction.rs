@@ -1,6 +1,7 @@
 //! The port's transaction over the memory store's state.
 
 use std::{
+    collections::BTreeMap,
     ops::{Bound, ControlFlow},
     sync::Arc,
 };
@@ -10,8 +11,8 @@ use cumulo_core::{
     object::{Acl, List, Row, TOMBSTONE, Timestamp},
     query::Query,
     store::{
-        Access, Entry, Error, Flaw, Grant, Membership, Recount, Result, Tombstones, Transaction,
-        Visit, VisitEntry,
+        Access, Entry, Error, Flaw, Grant, Membership, Recount, Result, Tombstones, Total,
+        Transaction, Visit, VisitEntry,
     },
 };
 
@@ -127,6 +128,21 @@ impl Transaction for Tx<'_> {
         }
         let rows = objects.by_time.values().map(Stored::as_row);
         Ok(rows.filter(|row| !row.deleted && query.selects(*row)).count() as u64)
+    }
+
+    fn totals(&mut self) -> Result<Vec<Total>> {
+        let mut totals: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for (list, objects) in &self.state.lists {
+            let (live, all) = totals.entry(list.resource).or_default();
+            *live += objects.live;
+            *all += objects.by_time.len() as u64;
+        }
+        let total = |(resource, (live, all)): (&str, (u64, u64))| Total {
+            resource: resource.to_owned(),
+            live,
+            tombstones: all - live,
+        };
+        Ok(totals.into_iter().map(total).collect())
     }
 
     fn put(

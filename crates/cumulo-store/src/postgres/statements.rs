@@ -1,6 +1,9 @@
 //! The statements that don't depend on what a client asks.
 
-use std::collections::BTreeSet;
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BTreeSet,
+};
 
 use cumulo_core::{
     object::{Acl, List, Row, Timestamp},
@@ -34,8 +37,10 @@ pub(super) fn lock(locks: impl IntoIterator<Item = Lock>) -> Command {
     Command::new(SQL, vec![Param::Texts(kinds), Param::Texts(names)])
 }
 
-/// Something that a transaction can lock. The order is that in which locks are taken.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Something that a transaction can lock. The order is that in which locks are taken: of lists, the
+/// lower ones first, and those below one object by their names. Kinto takes them so too, when it
+/// writes an object and then its entry in the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Lock {
     /// Nobody removes what lies below this URI meanwhile.
     Keep(String),
@@ -45,7 +50,28 @@ pub(super) enum Lock {
     List(List),
 }
 
+impl Ord for Lock {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for Lock {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Lock {
+    /// Where it is in the order.
+    fn place(&self) -> (u8, &str, Reverse<&str>, &str) {
+        match self {
+            Self::Keep(uri) => (0, uri, Reverse(""), ""),
+            Self::Remove(uri) => (1, uri, Reverse(""), ""),
+            Self::List(list) => (2, "", Reverse(&list.parent), list.resource),
+        }
+    }
+
     fn into_parts(self) -> (String, String) {
         match self {
             Self::Keep(uri) => ("above".to_owned(), uri),
@@ -196,6 +222,14 @@ const ENDS_BELOW: &str = "(SELECT parent_id, resource_name, max(last_modified) A
     SELECT parent_id, resource_name, last_modified FROM objects WHERE BELOW UNION ALL \
     SELECT parent_id, resource_name, last_modified FROM timestamps WHERE BELOW) AS all_below \
     GROUP BY parent_id, resource_name) AS ended";
+/// How many objects and tombstones there are of each kind. The tables keep no counts, so all rows
+/// are counted.
+pub(super) fn totals() -> Command {
+    const SQL: &str = "SELECT resource_name, count(*) FILTER (WHERE NOT deleted), \
+        count(*) FILTER (WHERE deleted) FROM objects GROUP BY resource_name \
+        ORDER BY resource_name COLLATE \"C\"";
+    Command::new(SQL, Vec::new())
+}
 
 /// Removes live objects of a list, and their access control lists.
 pub(super) fn erase(list: &List, ids: &[String]) -> [Command; 2] {
@@ -451,5 +485,20 @@ mod tests {
         let parent = "/buckets/b/collections/c";
         assert_eq!(of(parent), [keep("/buckets/b"), keep(parent), Lock::List(list(parent))]);
         assert_eq!(of("odd"), [keep("odd"), Lock::List(list("odd"))]);
+    }
+
+    #[test]
+    fn a_history_is_locked_after_what_it_is_about() {
+        let list = |parent: &str, resource| Lock::List(List::new(parent, resource));
+        let order = [
+            Lock::Keep("/buckets/a".to_owned()),
+            Lock::Remove("/buckets/a".to_owned()),
+            list("/buckets/a/collections/c", "record"),
+            list("/buckets/a", "collection"),
+            list("/buckets/a", "group"),
+            list("/buckets/a", "history"),
+            list("", "bucket"),
+        ];
+        assert!(order.is_sorted(), "{order:?}");
     }
 }

@@ -12,8 +12,8 @@ use cumulo_core::{
     object::{Acl, List, Row, Timestamp},
     query::Query,
     store::{
-        Entry, Error, Flaw, Grant, Membership, Recount, Result, Tombstones, Transaction, Visit,
-        VisitEntry, Work,
+        Entry, Error, Flaw, Grant, Membership, Recount, Result, Tombstones, Total, Transaction,
+        Visit, VisitEntry, Work,
     },
 };
 
@@ -280,6 +280,10 @@ impl Transaction for ReadTx<'_> {
             let count = rows.count(sql::count(source, query))?;
             Ok((count, count))
         })
+    }
+
+    fn totals(&mut self) -> Result<Vec<Total>> {
+        self.rows()?.0.totals()
     }
 
     fn shared(

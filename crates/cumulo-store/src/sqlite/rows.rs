@@ -7,7 +7,7 @@ use std::{
 
 use cumulo_core::{
     object::{Acl, List, Object, Row, Timestamp},
-    store::{Entry, Grant, Membership, Result, Tombstones, Visit, VisitEntry},
+    store::{Entry, Grant, Membership, Result, Tombstones, Total, Visit, VisitEntry},
 };
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use serde_json::Value;
@@ -143,6 +143,18 @@ impl Rows<'_> {
             Ok((List::new(row.get::<_, String>(0)?, resource), Timestamp(row.get(2)?)))
         });
         lists.map_err(failed)?.collect::<rusqlite::Result<_>>().map_err(failed)
+    }
+
+    /// Live objects are counted as they come and go; tombstones are counted where they lie.
+    pub(super) fn totals(self) -> Result<Vec<Total>> {
+        const SQL: &str = "SELECT resource, sum(live), sum((SELECT count(*) FROM object
+            WHERE object.list = list.id AND deleted = 1)) FROM list GROUP BY resource";
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        let totals = statement.query_map([], |row| {
+            let number = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+            Ok(Total { resource: row.get(0)?, live: number(1)?, tombstones: number(2)? })
+        });
+        totals.map_err(failed)?.collect::<rusqlite::Result<_>>().map_err(failed)
     }
 
     pub(super) fn entries(

@@ -6,8 +6,8 @@ use cumulo_core::{
     object::{Acl, List, Row, TOMBSTONE, Timestamp},
     query::Query,
     store::{
-        Entry, Error, Flaw, Grant, Membership, Recount, Result, Tombstones, Transaction, Visit,
-        VisitEntry,
+        Entry, Error, Flaw, Grant, Membership, Recount, Result, Tombstones, Total, Transaction,
+        Visit, VisitEntry,
     },
 };
 use rusqlite::{OptionalExtension, ToSql, params};
@@ -80,6 +80,11 @@ impl Transaction for WriteTx<'_> {
         }
         let sql = sql::count(self.source(list, query)?, query);
         self.rows().count(sql)
+    }
+
+    fn totals(&mut self) -> Result<Vec<Total>> {
+        self.write_lists()?;
+        self.rows().totals()
     }
 
     fn put(

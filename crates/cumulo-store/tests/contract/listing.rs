@@ -3,7 +3,7 @@
 use cumulo_core::{
     object::List,
     query::{Field, Filter, Op, Query, Sort},
-    store::Error,
+    store::{Error, Total},
 };
 use serde_json::json;
 
@@ -204,4 +204,26 @@ pub(crate) fn sorts_combine_fields(db: &Db) {
     assert_eq!(sorted(&[("s", true), ("n", false), ("last_modified", true)]), "edcab");
     assert_eq!(sorted(&[("id", true)]), "edcba");
     assert_eq!(sorted(&[("last_modified", false)]), "abcde");
+}
+
+pub(crate) fn totals_tell_what_there_is_of_each_kind(db: &Db) {
+    let total = |resource: &str, live, tombstones| Total {
+        resource: resource.to_owned(),
+        live,
+        tombstones,
+    };
+    assert_eq!(db.read(|tx| tx.totals()), []);
+    fill(db);
+    db.put(&List::new("/buckets/blog/collections/other", "record"), "a");
+    db.put(&List::new("/buckets/blog", "history"), "x");
+    let expected = [total("history", 1, 0), total("record", 4, 2)];
+    assert_eq!(db.read(|tx| tx.totals()), expected);
+    let in_write = db.write(|tx| {
+        tx.put(&List::new("", "bucket"), "blog", None, "{}", None)?;
+        tx.delete(&posts(), "a", None)?;
+        tx.totals()
+    });
+    let expected = [total("bucket", 1, 0), total("history", 1, 0), total("record", 3, 3)];
+    assert_eq!(in_write, expected);
+    assert_eq!(db.read(|tx| tx.totals()), expected);
 }

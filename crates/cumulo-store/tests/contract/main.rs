@@ -69,6 +69,7 @@ macro_rules! store_contract {
                     counts_ignore_order_page_and_limit,
                     a_visitor_can_stop_a_listing,
                     all_lists_of_a_resource_can_be_listed_together,
+                    totals_tell_what_there_is_of_each_kind,
                     sorts_combine_fields;
                 queries:
                     every_operator_is_understood,

@@ -48,6 +48,8 @@ pub(super) fn glances() -> Vec<Request> {
         get(&format!("{RECORDS}?_since=0"), ALICE),
         get("/", BOB),
         get("/buckets/together", ALICE),
+        get("/buckets/together/history?_since=0", ALICE),
+        get("/buckets/private/history", BOB),
         Request::new("HEAD", RECORDS).by(ALICE),
         get("/buckets/private/collections/hidden/records", BOB),
         get("/buckets/together/groups?_since=0", ALICE),

@@ -7,7 +7,8 @@ use cumulo_core::{
     query::Query,
     resource::{singular, uri_of},
     store::{
-        Entry, Flaw, Grant, Membership, Recount, Result, Tombstones, Transaction, Visit, VisitEntry,
+        Entry, Flaw, Grant, Membership, Recount, Result, Tombstones, Total, Transaction, Visit,
+        VisitEntry,
     },
 };
 
@@ -70,6 +71,18 @@ impl Transaction for Tx<'_> {
             Ok(())
         })?;
         Ok(count)
+    }
+
+    fn totals(&mut self) -> Result<Vec<Total>> {
+        self.require_snapshot()?;
+        let mut totals = Vec::new();
+        self.send(vec![statement::totals()], &mut |_, mut row| {
+            let resource = row.owned()?;
+            let (live, tombstones) = (row.int()?.unsigned_abs(), row.int()?.unsigned_abs());
+            totals.push(Total { resource, live, tombstones });
+            Ok(())
+        })?;
+        Ok(totals)
     }
 
     fn put(
