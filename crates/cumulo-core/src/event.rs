@@ -1,6 +1,6 @@
 //! What a request did, for whoever wants to be told.
 //!
-//! Events ride on the [`Reply`](crate::reply::Reply) that they belong to: what an error or a
+//! Events ride on the [`Reply`] that they belong to: what an error or a
 //! savepoint undoes is never told. At the end of a request, or of a whole batch, those about the
 //! same list and action are [`merge`]d, the plugins hear of them in the transaction
 //! ([`Plugin::on_event`](crate::plugin::Plugin::on_event)), and once more when it is committed
