@@ -22,7 +22,7 @@
 //!
 //! - [`args`]: the command line; [`ini`]: the settings file
 //! - [`config`]: what comes of both, of the environment and of no configuration at all
-//! - `logging`: lines on the standard error; `telemetry`: reports to others
+//! - [`logging`]: lines on the standard error; [`telemetry`]: reports to others
 //! - [`start`], [`init`], [`migrate`], [`flush_cache`], [`create_user`], [`moving`]: the commands; [`wiring`]: the only place that names concrete
 //!   stores and plugins
 
