@@ -109,7 +109,9 @@ impl Summary {
         let items = call.map_or(&[][..], |call| &call.items);
         let rid = self.id.to_str().unwrap_or_default();
         let response = self.headers.is_some().then(|| redact::headers(&reply.headers));
-        let response_body = self.headers.is_some().then(|| redact::body(&reply.body));
+        // An error may repeat the query string.
+        let shows_body = self.headers.is_some() && !self.has_secret_query();
+        let response_body = shows_body.then(|| redact::body(&reply.body));
         info!(
             target: REQUEST,
             method = self.method.as_str(),
@@ -138,6 +140,10 @@ impl Summary {
         for (item, done) in items.iter().zip(&reply.items) {
             log_item(item, *done, rid);
         }
+    }
+
+    fn has_secret_query(&self) -> bool {
+        self.uri.query().is_some_and(|query| matches!(redact::query(query), Cow::Owned(_)))
     }
 
     fn measure_items(service: &Service, metrics: &dyn Metrics, call: Option<&Call>, reply: &Reply) {

@@ -55,7 +55,7 @@ impl Statsd {
         let client =
             Client { prefix: clean(prefix), state: Mutex::default(), changed: Condvar::new() };
         Self {
-            address: settings.statsd_address().unwrap_or_default().to_owned(),
+            address: settings.statsd_address().unwrap_or_default(),
             client: Arc::new(client),
             thread: Mutex::default(),
         }

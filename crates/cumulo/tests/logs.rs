@@ -130,6 +130,8 @@ fn details_have_no_secrets() {
     let login = [("authorization", "Basic YWxpY2U6aHVudGVyMi1pbi1ib2R5"), ("cookie", "hunter2")];
     assert_eq!(send(&mut connection, "GET", "/v1/accounts/alice", &login).status, 200);
     send(&mut connection, "GET", "/v1/openid/x/token?code=hunter2&state=hunter2", &[]);
+    // The answer repeats what it can't read.
+    send(&mut connection, "GET", "/v1/?code=hunter2%FF", &[]);
     let log = server.log.clone();
     let lines = lines(server);
     let put = summaries(&lines, "request.summary")

@@ -275,10 +275,13 @@ impl Settings {
     }
 
     /// Host and port of `statsd_url`.
-    pub fn statsd_address(&self) -> Option<&str> {
+    pub fn statsd_address(&self) -> Option<String> {
         let address = self.statsd_url.as_deref()?.strip_prefix("udp://")?.trim_end_matches('/');
-        let (host, port) = address.rsplit_once(':')?;
-        (!host.is_empty() && port.parse::<u16>().is_ok()).then_some(address)
+        let (host, port) = match address.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port),
+            _ => (address, "8125"),
+        };
+        (!host.is_empty() && port.parse::<u16>().is_ok()).then(|| format!("{host}:{port}"))
     }
 
     /// Whether a replica of the storage answers reads.

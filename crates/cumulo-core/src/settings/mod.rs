@@ -285,9 +285,9 @@ settings! {
             /// The most series of one metric; what comes beyond is counted together, with the
             /// labels `other`.
             metrics_max_series: usize = 5000 => 10..=1_000_000,
-            /// Stands before the names at `/__metrics__`. May be empty; without the setting it is
-            /// `project_name`.
-            prometheus_prefix: Option<String> = None,
+            /// Stands before the names at `/__metrics__`. `project_name` means that setting; it may
+            /// be empty.
+            prometheus_prefix: String = "project_name".into(),
             /// Metrics that are left out, with or without prefix.
             prometheus_disabled_metrics: Vec<String> = Vec::new(),
             /// The upper bounds of the buckets of histograms, in seconds.
@@ -295,7 +295,7 @@ settings! {
                 "3.0", "6.0", "Inf"].map(Into::into).into(),
             /// Also tell since when each series is counted.
             prometheus_created_metrics_enabled: bool = true,
-            /// Where StatsD listens: `udp://host:port`.
+            /// Where StatsD listens: `udp://host:port`, or `udp://host` for the port 8125.
             statsd_url: Option<String> = None,
             /// Stands before the names that StatsD gets if `project_name` is empty.
             statsd_prefix: String = "kinto.core".into(),
@@ -446,10 +446,7 @@ impl Settings {
     ) -> Result<Loaded, Mistakes> {
         let mut source = Source::new(pairs, env);
         let eos = source.peek::<Option<String>>("eos");
-        // An empty one is one.
-        let prometheus_prefix = source.peek::<String>("prometheus_prefix");
-        let read = Self::read(&mut source);
-        let mut settings = Self { eos_text: eos.flatten(), prometheus_prefix, ..read };
+        let mut settings = Self { eos_text: eos.flatten(), ..Self::read(&mut source) };
         families::read_plugins(&mut settings, more, &mut source);
         listeners::read(&mut settings, &mut source);
         families::read(&mut settings, &mut source);

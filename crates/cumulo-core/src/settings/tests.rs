@@ -162,8 +162,7 @@ fn unknown_settings_with_our_prefix_are_warned_of() {
 #[test]
 fn settings_that_have_no_effect_here() {
     let found = warnings(&[
-        ("kinto.statsd_url", "udp://localhost"),
-        ("kinto.sentry_dsn", ""),
+        ("kinto.newrelic_config", "newrelic.ini"),
         ("kinto.profiler_enabled", "false"),
         ("kinto.storage_pool_size", "25"),
         ("kinto.history.exclude_resources", "/buckets/a"),
@@ -172,7 +171,43 @@ fn settings_that_have_no_effect_here() {
         ("multiauth.authorization_policy", "kinto.authorization.AuthorizationPolicy"),
         ("kinto.multiauth.groupfinder", "x"),
     ]);
-    assert_eq!(found, ["'kinto.statsd_url' has no effect here yet."]);
+    assert_eq!(found, ["'kinto.newrelic_config' has no effect here yet."]);
+}
+
+#[test]
+fn measurements_need_somewhere_to_go() {
+    let url = ("kinto.statsd_url", "udp://localhost");
+    let found = warnings(&[url]);
+    assert_eq!(
+        found,
+        ["'kinto.statsd_url' has no effect without the plugin 'statsd' in 'includes'."]
+    );
+    let on = ("includes", "statsd");
+    for (url, address) in [
+        ("udp://localhost", "localhost:8125"),
+        ("udp://10.0.0.1:9125/", "10.0.0.1:9125"),
+        ("udp://[::1]", "[::1]:8125"),
+    ] {
+        let settings = settings(&[on, ("statsd_url", url)]);
+        assert_eq!(settings.statsd_address().as_deref(), Some(address));
+    }
+    assert_eq!(
+        mistakes(&[on]),
+        ["cumulo.statsd_url: the plugin 'statsd' needs it: udp://host:port"]
+    );
+    assert_eq!(mistakes(&[("statsd_url", "localhost:8125")]).len(), 1);
+    let buckets = |text| mistakes(&[("prometheus_histogram_buckets", text)]).len();
+    assert_eq!((buckets("1 0.5"), buckets("1 1"), buckets("a")), (1, 1, 1));
+    let settings = settings(&[("prometheus_histogram_buckets", "0.1 1")]);
+    assert_eq!(settings.histogram_bounds(), Some(vec![0.1, 1.0, f64::INFINITY]));
+}
+
+#[test]
+fn some_variables_mean_the_same_to_many_programs() {
+    let env = [("SENTRY_ENV", "stage"), ("OTEL_SERVICE_NAME", "notes")];
+    let settings = load(&[], &env).unwrap().settings;
+    assert_eq!(settings.sentry_env.as_deref(), Some("stage"));
+    assert_eq!(settings.otel_service_name.as_deref(), Some("notes"));
 }
 
 #[test]

@@ -241,7 +241,10 @@ impl AllSeries {
 
 /// One word before the first underscore: some systems group by that.
 fn prefix(settings: &Settings) -> String {
-    let prefix = settings.prometheus_prefix.as_ref().unwrap_or(&settings.project_name);
+    let prefix = match settings.prometheus_prefix.as_str() {
+        "project_name" => &settings.project_name,
+        prefix => prefix,
+    };
     let word: String = prefix.chars().filter(char::is_ascii_alphanumeric).collect();
     if word.is_empty() { word } else { word.to_ascii_lowercase() + "_" }
 }
