@@ -20,12 +20,12 @@
 //!
 //! The plugin is on when the setting `includes` names it. Inside:
 //!
-//! - [`args`]: the command line; [`ini`]: the settings file
-//! - [`config`]: what comes of both, of the environment and of no configuration at all
-//! - [`logging`]: lines on the standard error; [`telemetry`]: reports to others
-//! - [`administrator`]: the first account; [`reload`]: other settings while it serves
-//! - [`start`], [`init`], [`migrate`], [`flush_cache`], [`create_user`], [`moving`], [`upkeep`],
-//!   [`health`]: the commands; [`wiring`]: the only place that names concrete stores and plugins
+//! - `args`: the command line; `ini`: the settings file
+//! - `config`: what comes of both, of the environment and of no configuration at all
+//! - `logging`: lines on the standard error; `telemetry`: reports to others
+//! - `administrator`: the first account; `reload`: other settings while it serves
+//! - `start`, `init`, `migrate`, `flush_cache`, `create_user`, `moving`, `upkeep`,
+//!   `health`: the commands; `wiring`: the only place that names concrete stores and plugins
 
 mod administrator;
 mod args;

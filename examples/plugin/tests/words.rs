@@ -1,5 +1,4 @@
 //! The example, started as its users would.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
 
