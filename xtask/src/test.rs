@@ -68,7 +68,8 @@ fn install() -> Result<()> {
 }
 
 fn unit_tests() -> Result<Tally> {
-    let (success, text) = run_and_read(&mut cargo(&["test", "--quiet", "--workspace"]))?;
+    let (success, text) =
+        run_and_read(&mut cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"]))?;
     let mut tally = Tally::default();
     for line in text.lines().filter(|line| line.starts_with("test result:")) {
         tally += Tally::read(line);

@@ -50,13 +50,20 @@ pub fn parse(data: &str) -> Map<String, Value> {
     serde_json::from_str(data).expect("the store holds JSON objects only")
 }
 
-/// The data of an object without the fields of these names.
-pub fn without<'a>(data: &'a str, names: &[&str]) -> Cow<'a, str> {
-    if names.is_empty() {
+/// What clients see in the place of a secret. Who sends it back means the secret that is there.
+pub const MASK: &str = "********";
+
+/// The data of an object with a mask in the place of each secret.
+pub fn masked<'a>(data: &'a str, secrets: &[&str]) -> Cow<'a, str> {
+    if secrets.is_empty() {
         return Cow::Borrowed(data);
     }
     let mut map = parse(data);
-    map.retain(|name, _| !names.contains(&name.as_str()));
+    for secret in secrets {
+        if let Some(value) = map.get_mut(*secret) {
+            *value = MASK.into();
+        }
+    }
     Cow::Owned(to_data(map))
 }
 

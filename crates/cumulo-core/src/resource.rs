@@ -28,7 +28,8 @@ pub struct Resource {
     pub accepts_id: Option<fn(&str) -> bool>,
     /// Whether each object is alone in a list of its own, whose parent is the object's id.
     pub alone: bool,
-    /// Texts that every object has. Nobody is shown them, or can filter or sort by them.
+    /// Texts that every object has. Clients see a mask in their place
+    /// ([`MASK`](crate::render::MASK)), and can't filter or sort by them.
     pub secrets: &'static [&'static str],
     /// The only fields that can be asked about, if not all can.
     pub fields: Option<&'static [&'static str]>,

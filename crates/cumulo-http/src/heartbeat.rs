@@ -11,7 +11,7 @@ use futures_util::future::{join_all, join3};
 use tokio::time::timeout;
 use tracing::error;
 
-use crate::{cache, causes::Causes, connection::Service};
+use crate::{cache, causes::Causes, service::Service};
 
 /// Whether a call wants to know.
 pub(crate) fn is_asked(call: &Call) -> bool {

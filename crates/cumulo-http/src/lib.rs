@@ -4,9 +4,12 @@
 //! settings, becomes a plain value, is answered by the core inside one transaction of the store,
 //! and is logged.
 //!
+//! - [`Service`]: what requests are answered with
 //! - `connection`: accepting, timeouts, draining
 //! - `exchange`: one request and its response
+//! - `answer`: between the two, with cache, replica and `transaction`
 //! - `prepare`: what must be known before the transaction
+//! - `slow`: work that takes long
 //! - `body`: reading a request's body within bounds
 //! - `heartbeat`: whether what the service depends on works
 //! - `cache`: what is asked of the cache before a call, and told after it
@@ -17,6 +20,7 @@
 //! - `request_id`: the name of a request in logs; [`trace`]: where it is in a trace
 //! - `refusal`: what is said to what is not HTTP
 
+mod answer;
 mod body;
 mod cache;
 mod causes;
@@ -29,7 +33,11 @@ mod redact;
 mod refusal;
 mod replica;
 pub mod request_id;
+mod service;
+mod slow;
 mod summary;
 pub mod trace;
+mod transaction;
 
-pub use connection::{Service, serve};
+pub use connection::serve;
+pub use service::Service;

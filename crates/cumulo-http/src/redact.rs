@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 use serde_json::{Map, Value};
 
 /// What stands for a secret.
-const HIDDEN: &str = "***";
+pub(crate) const HIDDEN: &str = "***";
 /// The most bytes that are shown of a body.
 const MOST: usize = 4096;
 
@@ -101,6 +101,8 @@ fn hide_in(map: &mut Map<String, Value>) {
     for (name, value) in map {
         match value {
             Value::Null => {}
+            // That of an error, not of a login.
+            Value::Number(_) if name == "code" => {}
             _ if is_secret(name) || (patches_secret && name == "value") => *value = HIDDEN.into(),
             Value::String(path) if name == "path" => {
                 if let Some((before, after)) = path.split_once('?') {

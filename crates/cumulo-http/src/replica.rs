@@ -23,7 +23,7 @@ use cumulo_kvs::Kvs;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::{cache, exchange};
+use crate::{cache, transaction};
 
 /// How long a replica that has failed is left alone; then one read tries it again.
 const REST: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ impl Replica {
             return None;
         }
         let patience = if access == Access::Read { READ_PATIENCE } else { SCAN_PATIENCE };
-        let answer = exchange::ask(&*self.store, api, call, access, outlook);
+        let answer = transaction::ask(&*self.store, api, call, access, outlook);
         match timeout(patience, answer).await {
             Ok(Ok(reply)) => {
                 self.works();

@@ -16,8 +16,8 @@ use http::{HeaderValue, Method, StatusCode, Uri, header};
 use tracing::{Level, enabled, info};
 
 use crate::{
-    connection::Service,
     redact,
+    service::Service,
     trace::{Place, Span, TRACEPARENT, TRACERESPONSE},
 };
 
@@ -109,8 +109,7 @@ impl Summary {
         let items = call.map_or(&[][..], |call| &call.items);
         let rid = self.id.to_str().unwrap_or_default();
         let response = self.headers.is_some().then(|| redact::headers(&reply.headers));
-        // An error may repeat the query string.
-        let shows_body = self.headers.is_some() && !self.has_secret_query();
+        let shows_body = self.headers.is_some() && !self.has_secrets();
         let response_body = shows_body.then(|| redact::body(&reply.body));
         info!(
             target: REQUEST,
@@ -142,8 +141,11 @@ impl Summary {
         }
     }
 
-    fn has_secret_query(&self) -> bool {
-        self.uri.query().is_some_and(|query| matches!(redact::query(query), Cow::Owned(_)))
+    /// Whether the query string or the body has secrets, which an error may repeat.
+    fn has_secrets(&self) -> bool {
+        let query = self.uri.query().map(redact::query);
+        matches!(query, Some(Cow::Owned(_)))
+            || self.body.as_ref().is_some_and(|body| body.contains(redact::HIDDEN))
     }
 
     fn measure_items(service: &Service, metrics: &dyn Metrics, call: Option<&Call>, reply: &Reply) {

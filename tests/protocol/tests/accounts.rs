@@ -138,7 +138,7 @@ fn passwords_that_can_not_work_are_refused() {
     assert!(refused("é".repeat(37).into()).contains("72 bytes"));
     assert!(refused("".into()).contains("Required"));
     assert!(refused(Value::Null).contains("Required"));
-    assert!(refused(json!(42)).contains("42 is not a string"));
+    assert!(refused(json!(42)).contains("The value is not a string"));
     app.anonymous().put("/accounts/alice", &json!({"data": {}})).expect(400);
     app.anonymous().put("/accounts/alice", &data("a\0b")).expect(400);
     app.anonymous().put("/accounts/alice", &data(&"x".repeat(72))).expect(201);
@@ -215,9 +215,28 @@ fn nobody_is_shown_a_hash() {
     let hash = hash(&app, "alice");
     for response in responses {
         let text = response.json.to_string();
-        assert!(!text.contains("$2b$") && !text.contains("password\":"), "{text}");
+        let masked = text.replace("\"password\":\"********\"", "");
+        assert!(!masked.contains("$2b$") && !masked.contains("password\":"), "{text}");
         assert!(!format!("{:?}", response.headers).contains(&hash[..20]));
     }
+}
+
+#[test]
+fn what_is_shown_can_be_sent_back() {
+    let app = app(&[]);
+    sign_up(&app, "alice", "one");
+    let (alice, before) = (app.login("alice", "one"), hash(&app, "alice"));
+    let mut shown = alice.get("/accounts/alice").is(200).json;
+    assert_eq!(shown["data"]["password"], "********");
+    shown["data"]["age"] = 42.into();
+    let answer = alice.put("/accounts/alice", &shown).is(200);
+    assert_eq!((&answer.json["data"]["age"], hash(&app, "alice")), (&json!(42), before.clone()));
+    alice.patch("/accounts/alice", "json", &data("********")).expect(200);
+    let replace = json!([{"op": "replace", "path": "/data/password", "value": "********"}]);
+    alice.patch("/accounts/alice", "json-patch+json", &replace).expect(200);
+    assert_eq!(hash(&app, "alice"), before);
+    let refused = app.anonymous().put("/accounts/bob", &data("********")).is(400);
+    assert!(message(&refused).contains("stands for hidden ones"), "{}", message(&refused));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     object::Object,
     render,
-    resource::Target,
+    resource::{Resource, Target},
     store::{Entry, Transaction},
 };
 
@@ -55,6 +55,21 @@ fn schema_in(entry: &Entry, name: &str) -> Option<Value> {
         return None;
     }
     render::parse(&entry.object.data).remove(name)
+}
+
+/// Puts back the secrets in whose place a client sends the mask that it was shown.
+pub(super) fn keep_secrets(
+    resource: &Resource,
+    data: &mut Map<String, Value>,
+    existing: Option<&Entry>,
+) {
+    let is_masked = |secret: &&&str| data.get(**secret).is_some_and(|value| value == render::MASK);
+    let masked: Vec<_> = resource.secrets.iter().filter(is_masked).collect();
+    let Some(existing) = existing.filter(|_| !masked.is_empty()) else { return };
+    let mut old = render::parse(&existing.object.data);
+    for secret in masked {
+        data.extend(old.remove_entry(*secret));
+    }
 }
 
 /// Lets the plugin that has added this kind of objects complete the data of one.

@@ -46,7 +46,7 @@ pub(super) fn get(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> {
             let before = page.count;
             let flow = page.add(row);
             if page.count > before {
-                let data = render::without(row.data, secrets).into_owned();
+                let data = render::masked(row.data, secrets).into_owned();
                 let new = Object { data, ..row.to_object() };
                 shown.push(Impact { new, old: None, acl: Arc::default() });
             }
@@ -234,7 +234,7 @@ impl<'a> Page<'a> {
             self.more = true;
             return ControlFlow::Break(());
         }
-        let data = render::without(row.data, self.secrets);
+        let data = render::masked(row.data, self.secrets);
         let row = Row { data: &data, ..row };
         self.body.extend_from_slice(if self.count == 0 { b"{\"data\":[" } else { b"," });
         if self.fields.is_empty() {

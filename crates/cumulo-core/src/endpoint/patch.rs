@@ -35,7 +35,6 @@ pub(super) fn patch(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Res
     let mut patched = changes.apply(cx, before.clone(), &existing)?;
     patched.data.entry("id").or_insert_with(|| id.into());
     let candidates = changes.fields(&patched.data);
-    keep_secrets(cx, &existing, &candidates, &mut patched.data);
     let problems = check_fields(cx.resource(), &mut patched.data, "");
     if !problems.is_empty() {
         return Err(ApiError::invalid(problems));
@@ -90,23 +89,8 @@ impl<'a> Changes<'a> {
     ) -> Result<Patched> {
         match self {
             Self::Operations(operations) => {
-                let secrets = cx.resource().secrets;
-                // Something to replace, in place of what nobody sees.
-                data.extend(secrets.iter().map(|secret| ((*secret).to_owned(), Value::Null)));
                 let mut patched =
                     patch::apply(operations, &data, &existing.acl, cx.api.settings.max_json_depth)?;
-                for secret in secrets {
-                    let path = format!("/data/{secret}");
-                    let is_touched =
-                        operations.iter().any(|it| it["path"] == path && it["op"] != "test");
-                    match patched.data.get(*secret) {
-                        Some(Value::Null) if !is_touched => {
-                            patched.data.shift_remove(*secret);
-                        }
-                        Some(_) => {}
-                        None => drop(patched.data.insert((*secret).to_owned(), Value::Null)),
-                    }
-                }
                 cx.add_writer(&mut patched.acl);
                 require_known_permissions(cx, &patched.acl)?;
                 Ok(patched)
@@ -131,23 +115,6 @@ impl<'a> Changes<'a> {
             Self::Operations(_) => patched.clone(),
             Self::Fields(payload) => payload.data.clone().unwrap_or_default(),
         }
-    }
-}
-
-/// Gives back the secrets that a patch does not see; who tries to remove one has to give another.
-fn keep_secrets(
-    cx: &Context<'_>,
-    existing: &Entry,
-    sent: &Map<String, Value>,
-    data: &mut Map<String, Value>,
-) {
-    let secrets = cx.resource().secrets;
-    if secrets.is_empty() {
-        return;
-    }
-    let mut old = render::parse(&existing.object.data);
-    for secret in secrets.iter().filter(|secret| !sent.contains_key(**secret)) {
-        data.extend(old.remove_entry(*secret));
     }
 }
 

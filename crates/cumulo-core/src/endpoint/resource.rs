@@ -239,9 +239,9 @@ impl Context<'_> {
         if writes || acl.grants("write", &self.principals) { acl } else { NOTHING }
     }
 
-    /// The object as clients see it: without its secrets.
+    /// The object as clients see it: with masks in the place of its secrets.
     pub(super) fn shown<'a>(&self, object: &'a Object) -> Cow<'a, Object> {
-        match render::without(&object.data, self.resource().secrets) {
+        match render::masked(&object.data, self.resource().secrets) {
             Cow::Borrowed(_) => Cow::Borrowed(object),
             Cow::Owned(data) => Cow::Owned(Object { data, ..object.clone() }),
         }

@@ -88,7 +88,7 @@ fn delete_one(
     // Nothing that is told names them any more.
     let (object, mut acl) = (old.object, Acl::clone(&old.acl));
     acl.remove_principal(principal);
-    let data = render::without(&object.data, target.resource.secrets).into_owned();
+    let data = render::masked(&object.data, target.resource.secrets).into_owned();
     let new = render::tombstone(&grant.id, timestamp);
     let impact = Impact { new, old: Some(Object { data, ..object }), acl: Arc::new(acl) };
     Ok(Some(Event::new(Action::Delete, call, &target, uri).with(impact)))

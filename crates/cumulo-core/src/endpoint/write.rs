@@ -135,6 +135,7 @@ impl Context<'_> {
             tx.timestamp(&self.target.list)?;
         }
         data.insert("id".to_owned(), id.into());
+        effects::keep_secrets(self.resource(), &mut data, existing);
         effects::before_put(self, id, &mut data, existing)?;
         effects::validate(self, &mut data, tx)?;
         let text = render::to_data(data);

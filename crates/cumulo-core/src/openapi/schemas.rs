@@ -11,6 +11,7 @@ use crate::{
         batch::METHODS,
         body::{Kind, fields},
     },
+    render::MASK,
     resource::{RESOURCES, Resource},
 };
 
@@ -91,7 +92,8 @@ fn defined(resource: &Resource) -> Map<String, Value> {
 fn written(resource: &Resource) -> Value {
     let mut properties = defined(resource);
     for secret in resource.secrets {
-        let schema = json!({"type": "string", "minLength": 1, "description": "Never shown."});
+        let description = format!("Shown as `{MASK}`, which leaves it as it is when it is sent.");
+        let schema = json!({"type": "string", "minLength": 1, "description": description});
         properties.insert((*secret).to_owned(), schema);
     }
     let mut schema = json!({
@@ -109,6 +111,11 @@ fn shown(resource: &Resource) -> Value {
     properties.insert("id".into(), json!({"type": "string"}));
     properties.insert("last_modified".into(), reference("Timestamp"));
     properties.extend(defined(resource));
+    let masked = resource
+        .secrets
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({"type": "string", "enum": [MASK]})));
+    properties.extend(masked);
     json!({
         "type": "object", "properties": properties, "required": ["id", "last_modified"],
         "additionalProperties": true,

@@ -159,7 +159,7 @@ pub fn check_fields(resource: &Resource, data: &mut Data, prefix: &str) -> Vec<I
             None | Some(Value::Null) => problem(secret, "Required".to_owned()),
             Some(Value::String(text)) if text.is_empty() => problem(secret, "Required".to_owned()),
             Some(Value::String(_)) => {}
-            Some(other) => problem(secret, not_a_string(other, secret)),
+            Some(_) => problem(secret, format!("The value is not a string: {{'{secret}': ''}}")),
         }
     }
     for (name, kind) in fields(resource) {

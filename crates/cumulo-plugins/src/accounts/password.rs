@@ -5,7 +5,10 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
-use cumulo_core::settings::PasswordScheme::{self, Argon2id, Bcrypt};
+use cumulo_core::{
+    render::MASK,
+    settings::PasswordScheme::{self, Argon2id, Bcrypt},
+};
 
 /// How slow a bcrypt hash is, as a power of two: what Kinto uses.
 const COST: u32 = 12;
@@ -40,7 +43,9 @@ pub(super) fn nobodys(scheme: PasswordScheme) -> &'static str {
 
 /// What keeps a text from becoming a password.
 pub fn problem(scheme: PasswordScheme, password: &str) -> Option<&'static str> {
-    if password.is_empty() {
+    if password == MASK {
+        Some("The password is the text that stands for hidden ones.")
+    } else if password.is_empty() {
         Some("The password is empty.")
     } else if password.len() > max_bytes(scheme) {
         Some(match scheme {
