@@ -51,7 +51,8 @@ pub trait Outbox {
 
     /// Up to `limit` messages of a queue that are due at `now`, those that are so for longest first.
     /// From now on they are due at `until`, and claimed once more. Of several who claim at the same
-    /// time, each gets others, and none waits.
+    /// time, each gets others, and none waits: not for the end of a transaction that was undone
+    /// either, whose claims may be passed over a moment longer.
     fn claim(
         &mut self,
         queue: &str,

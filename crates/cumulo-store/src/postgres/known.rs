@@ -133,6 +133,18 @@ impl Known {
         self.groups.entry(member.to_owned()).or_default().insert(group);
     }
 
+    /// Forgets what lies below an object, and all memberships.
+    pub(super) fn forget_below(&mut self, uri: &str) {
+        let is_below = |list: &List| {
+            list.parent
+                .strip_prefix(uri)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.objects.retain(|list, _| !is_below(list));
+        self.lists.retain(|list, _| !is_below(list));
+        self.forget_groups();
+    }
+
     pub(super) fn forget_groups(&mut self) {
         self.groups.clear();
     }

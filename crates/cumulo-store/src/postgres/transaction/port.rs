@@ -175,7 +175,7 @@ impl Transaction for Tx<'_> {
         for command in statement::remove_below(uri, self.shared.clock.now()) {
             self.keep(command)?;
         }
-        self.known.clear();
+        self.known.forget_below(uri);
         Ok(())
     }
 
