@@ -5,15 +5,14 @@ use std::{panic, sync::Arc};
 use cumulo_core::{
     api::Step,
     call::Call,
+    causes::Causes,
     reply::Reply,
     request::Request,
     store::{self, Access, Outlook},
 };
 use tracing::error;
 
-use crate::{
-    cache, causes::Causes, heartbeat, prepare, request_id, service::Service, transaction::ask,
-};
+use crate::{cache, heartbeat, prepare, request_id, service::Service, transaction::ask};
 
 /// An answer, and the request as it was understood, if it was.
 pub(crate) type Answered = (Reply, Option<Arc<Call>>);

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use cumulo_core::{api::Api, call::Call, reply::Reply};
+use cumulo_core::{api::Api, call::Call, causes::Causes, reply::Reply};
 use cumulo_kvs::{Error, Kvs, Result};
 use tracing::error;
 use uuid::Uuid;
-
-use crate::causes::Causes;
 
 /// What tokens stand for, in JSON: nothing. The same as Kinto stores.
 const TOKEN: &[u8] = b"\"\"";

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cumulo_core::{
     call::{Call, Endpoint},
+    causes::Causes,
     reply::Reply,
     store::{self, Access, Outcome},
 };
@@ -11,7 +12,7 @@ use futures_util::future::{join_all, join3};
 use tokio::time::timeout;
 use tracing::error;
 
-use crate::{cache, causes::Causes, service::Service};
+use crate::{cache, service::Service};
 
 /// Whether a call wants to know.
 pub(crate) fn is_asked(call: &Call) -> bool {

@@ -15,7 +15,6 @@
 //! - `cache`: what is asked of the cache before a call, and told after it
 //! - `replica`: which reads a replica of the storage answers
 //! - `metered`: storage and cache that tell how long they take
-//! - `causes`: errors in logs
 //! - `summary`: what is told of each request; `redact`: without its secrets
 //! - `request_id`: the name of a request in logs; [`trace`]: where it is in a trace
 //! - `refusal`: what is said to what is not HTTP
@@ -23,7 +22,6 @@
 mod answer;
 mod body;
 mod cache;
-mod causes;
 mod connection;
 mod exchange;
 mod heartbeat;

@@ -3,14 +3,13 @@
 use std::{sync::Arc, thread::available_parallelism, time::Duration};
 
 use cumulo_core::{
+    causes::Causes,
     error::{ApiError, Result},
     plugin::Slow,
     settings::Settings,
 };
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tracing::error;
-
-use crate::causes::Causes;
 
 /// Work that takes long, and as much of it at once as leaves processors for the rest: who sends
 /// wrong passwords does not stop others.

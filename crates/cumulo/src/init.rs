@@ -122,7 +122,7 @@ mod tests {
         assert_eq!((config.host.as_str(), config.port), ("0.0.0.0", 8888));
         assert_eq!(config.settings.storage_backend, Engine::Sqlite);
         assert!(config.storage.file().unwrap().ends_with("new/folder/cumulo.sqlite"));
-        assert_eq!(config.settings.includes, ["accounts", "default_bucket"]);
+        assert_eq!(config.settings.includes, ["accounts", "admin", "default_bucket"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use cumulo_e2e::{Program, Server, Storage};
+use cumulo_e2e::{Program, Server, Storage, http::base64};
 use cumulo_servers::Postgres;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -168,19 +168,6 @@ fn cumulo(folder: &Path, args: &[&str]) -> Output {
 fn told(output: &Output) -> (i32, String) {
     let said = [output.stdout.as_slice(), &output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8(said).unwrap())
-}
-
-fn base64(text: &str) -> String {
-    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digits = |chunk: &[u8]| {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-        let bits = bits << (8 * (3 - chunk.len()));
-        (0..=chunk.len())
-            .map(|n| char::from(DIGITS[(bits >> (18 - 6 * n) & 63) as usize]))
-            .chain(std::iter::repeat_n('=', 3 - chunk.len()))
-            .collect::<String>()
-    };
-    text.as_bytes().chunks(3).map(digits).collect()
 }
 
 /// Expands to one test per case and storage.

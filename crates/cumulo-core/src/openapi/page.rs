@@ -11,7 +11,7 @@ use super::{
     Template,
     model::{Answer, Body, Content, Description, Operation, Parameter, Place, error_of},
 };
-use crate::api::Api;
+use crate::{api::Api, html::escape};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -291,22 +291,6 @@ fn prose(text: &str) -> String {
             _ => format!("<code>{}</code>", escape(part)),
         })
         .collect()
-}
-
-/// Text that can stand anywhere in HTML.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

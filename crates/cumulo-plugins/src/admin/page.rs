@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, sync::LazyLock};
 
-use cumulo_core::{api::Api, call::Call, reply::Reply};
+use cumulo_core::{api::Api, call::Call, html, reply::Reply};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 
@@ -80,21 +80,9 @@ fn link(url: &str, text: &str) -> String {
     }
 }
 
+/// Text that is no markup, and no place of the page to be filled.
 fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // No setting is taken for a place of the page.
-            '{' => out.push_str("&#123;"),
-            c => out.push(c),
-        }
-    }
-    out
+    html::escape(text).replace('{', "&#123;")
 }
 
 #[cfg(test)]

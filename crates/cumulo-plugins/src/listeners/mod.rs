@@ -15,14 +15,11 @@ mod redis;
 mod webhook;
 mod worker;
 
-use std::{
-    error::Error,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cumulo_core::{
     api::Api,
+    causes::Causes,
     error::Result,
     event::{Action, Event},
     host::Host,
@@ -152,19 +149,4 @@ async fn greet(listener: &Listener, host: &dyn Host) -> std::result::Result<(), 
     let (name, kind) = (&*listener.name, &listener.kind);
     tracing::info!(listener = name, waiting, dead, "the {kind} listener '{name}' starts");
     Ok(())
-}
-
-/// Shows an error and what led to it, as one line.
-struct Causes<'a>(&'a dyn Error);
-
-impl fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
-    }
 }

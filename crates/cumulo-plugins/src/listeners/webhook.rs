@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cumulo_core::{
-    object::Timestamp, outbox::Message, plugin::StartError, settings::listeners::signing_key,
+    causes::Causes, object::Timestamp, outbox::Message, plugin::StartError,
+    settings::listeners::signing_key,
 };
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::{
@@ -19,7 +20,7 @@ use reqwest::{
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::Sha256;
 
-use super::{Causes, delivery::Receipt};
+use super::delivery::Receipt;
 
 /// Of an answer, so much is read, so that the connection can be used again.
 const MAX_ANSWER: usize = 16 * 1024;

@@ -11,6 +11,7 @@ use std::{
 };
 
 use cumulo_core::{
+    causes::Causes,
     host::Host,
     object::Timestamp,
     outbox::Message,
@@ -24,10 +25,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
-    Causes,
-    delivery::{Delivery, Receipt},
-};
+use super::delivery::{Delivery, Receipt};
 
 /// How long a worker waits for messages of which nobody tells it: those of other copies of the
 /// service that have ended, and of the time before it started.

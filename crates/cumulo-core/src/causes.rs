@@ -3,7 +3,7 @@
 use std::{error::Error, fmt};
 
 /// Shows an error and what led to it, as one line.
-pub(crate) struct Causes<'a>(pub(crate) &'a dyn Error);
+pub struct Causes<'a>(pub &'a dyn Error);
 
 impl fmt::Display for Causes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,9 +19,8 @@ impl fmt::Display for Causes<'_> {
 
 #[cfg(test)]
 mod tests {
-    use cumulo_core::store;
-
     use super::Causes;
+    use crate::store;
 
     #[test]
     fn the_cause_is_told() {
