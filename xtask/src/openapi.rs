@@ -44,7 +44,7 @@ const USER: &str = "basicauth:d5de29a3e58f8b8921582d83260af8755180bff07f97298faf
 
 /// Everything is on, and the sender may do everything.
 const SETTINGS: [(&str, &str); 10] = [
-    ("kinto.includes", "accounts default_bucket flush"),
+    ("kinto.includes", "accounts admin counters default_bucket flush history prometheus"),
     ("kinto.userid_hmac_secret", "openapi"),
     ("multiauth.policies", "account basicauth"),
     ("multiauth.policy.account.use", "kinto.plugins.accounts.AccountsPolicy"),

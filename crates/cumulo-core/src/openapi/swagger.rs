@@ -15,6 +15,9 @@ const RENAMED: &[(&str, &str)] = &[
     ("get_permissions", "get_permissionss"),
     ("User data", "User-datas"),
     ("delete_user_data", "delete_user-data"),
+    ("Snapshots", "History_snapshot"),
+    ("OpenID login", "Openid_login"),
+    ("OpenID token", "Openid_token"),
 ];
 
 /// The fields for the address, to be followed by others.
@@ -122,7 +125,7 @@ impl Writer<'_> {
             "name": parameter.name,
             "in": parameter.place.as_str(),
             "description": parameter.description,
-            "required": parameter.place == Place::Path,
+            "required": parameter.required,
         });
         merge(&mut written, self.schema(&parameter.schema));
         written
