@@ -36,7 +36,7 @@ pub(crate) struct Summary {
     /// All headers, where lines tell them.
     headers: Option<String>,
     /// The body, where lines tell it.
-    pub(crate) body: Option<String>,
+    pub(crate) body: Option<redact::Body>,
     place: Option<Place>,
 }
 
@@ -109,9 +109,12 @@ impl Summary {
         let items = call.map_or(&[][..], |call| &call.items);
         let rid = self.id.to_str().unwrap_or_default();
         let response = self.headers.is_some().then(|| redact::headers(&reply.headers));
-        // An error may repeat the query string.
-        let shows_body = self.headers.is_some() && !self.has_secret_query();
-        let response_body = shows_body.then(|| redact::body(&reply.body));
+        // An error, also that of an item, may repeat what was sent, under another name.
+        let is_error = reply.status.is_client_error() || !items.is_empty();
+        let has_secrets = self.body.as_ref().is_some_and(|body| body.has_secrets);
+        let repeats_secret = self.has_secret_query() || (has_secrets && is_error);
+        let shows_body = self.headers.is_some() && !repeats_secret;
+        let response_body = shows_body.then(|| redact::body(&reply.body).text);
         info!(
             target: REQUEST,
             method = self.method.as_str(),
@@ -133,7 +136,7 @@ impl Summary {
             record_id = id("record"),
             trace_id = self.place.as_ref().map(Place::trace_id),
             headers = self.headers,
-            body = self.body,
+            body = self.body.as_ref().map(|body| body.text.as_str()),
             response_headers = response,
             response_body,
         );

@@ -44,7 +44,7 @@ fn snapshot() -> [Operation; 2] {
             headers: vec!["Next-Page"],
             ..Answer::new(200, "The records as they were, those changed last first.", content)
         }];
-        operation.errors = vec![400, 401, 403, 503];
+        operation.errors = vec![400, 401, 403, 404, 503];
         operation.asks_who = true;
         operation
     };
