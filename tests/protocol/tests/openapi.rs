@@ -2,10 +2,7 @@
 
 use std::{
     collections::HashSet,
-    io::{BufRead, BufReader, Write},
-    net::TcpListener,
     sync::atomic::{AtomicBool, Ordering},
-    thread,
 };
 
 use cumulo_core::{
@@ -13,6 +10,7 @@ use cumulo_core::{
     openapi::{Description, model::Operation},
     plugin::Plugin,
 };
+use cumulo_servers::Provider;
 use http::Method;
 use protocol_tests::{App, Parts};
 use serde_json::{Value, json};
@@ -101,6 +99,16 @@ fn names_are_those_of_kinto() {
     assert_eq!(described["swagger"], "2.0");
     assert_eq!(described["basePath"], "/v1");
     assert_eq!(described["securityDefinitions"]["basicauth"]["type"], "basic");
+}
+
+#[test]
+fn who_guesses_passwords_is_told_to_wait() {
+    let answers = |app: &App| document(app)["paths"]["/buckets"]["get"]["responses"].clone();
+    let app = App::with(&EVERYTHING);
+    assert!(answers(&app).get("429").is_some());
+    assert!(answers(&App::default()).get("429").is_none());
+    let swagger = swagger(&app);
+    assert!(swagger["paths"]["/buckets"]["get"]["responses"].get("429").is_none());
 }
 
 #[test]
@@ -217,28 +225,6 @@ fn secrets_are_written_and_never_read() {
     assert!(schemas["Account"]["properties"].get("password").is_none());
 }
 
-/// The address of a provider that tells where users log in.
-fn provider() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let issuer = format!("http://{}", listener.local_addr().expect("an address"));
-    let body = json!({
-        "issuer": issuer,
-        "authorization_endpoint": format!("{issuer}/authorize"),
-        "token_endpoint": format!("{issuer}/token"),
-    });
-    thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let head = BufReader::new(&stream).lines().map_while(Result::ok);
-            head.take_while(|line| !line.is_empty()).for_each(drop);
-            let (kind, body) = ("application/json", body.to_string());
-            let head = format!("content-type: {kind}\r\ncontent-length: {}", body.len());
-            // Who asks may go away.
-            write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\n{head}\r\n\r\n{body}").ok();
-        }
-    });
-    issuer
-}
-
 fn with_provider(issuer: &str) -> App {
     App::with(&[
         ("includes", "openid"),
@@ -251,7 +237,8 @@ fn with_provider(issuer: &str) -> App {
 
 #[test]
 fn providers_are_ways_to_log_in() {
-    let issuer = provider();
+    let provider = Provider::start().expect("a provider");
+    let issuer = provider.url();
     let app = with_provider(&issuer);
     let swagger = swagger(&app);
     let url = format!("{issuer}/authorize");

@@ -25,7 +25,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 pub use self::model::Description;
-use crate::api::Api;
+use crate::{api::Api, settings::PolicyKind};
 
 /// One of the forms of the description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,18 @@ impl Api {
     }
 }
 
+/// Whoever guesses passwords of accounts has to wait, whatever else they ask.
+fn add_throttling(api: &Api, description: &mut Description) {
+    let accounts = PolicyKind::Plugin("accounts");
+    if !api.settings.auth_policies.iter().any(|policy| policy.kind == accounts) {
+        return;
+    }
+    for operation in description.operations.iter_mut().filter(|it| it.asks_who) {
+        operation.errors.push(429);
+        operation.errors.sort_unstable();
+    }
+}
+
 /// What the service can do with these settings and plugins.
 pub fn describe(api: &Api) -> Description {
     let mut description = Description::default();
@@ -130,6 +142,7 @@ pub fn describe(api: &Api) -> Description {
     for plugin in &api.plugins {
         plugin.describe(api, &mut description);
     }
+    add_throttling(api, &mut description);
     if api.settings.readonly {
         let reads = [Method::GET, Method::HEAD];
         description.operations.retain(|operation| reads.contains(&operation.method));

@@ -213,6 +213,12 @@ pub const ERRORS: &[Error] = &[
     ),
     error(413, "ContentTooLarge", "The body is larger than the server takes.", &[]),
     error(415, "UnsupportedMediaType", "The `Content-Type` of the body is not supported.", &[]),
+    error(
+        429,
+        "TooManyRequests",
+        "There were too many wrong passwords for this account. Try again later.",
+        &["Retry-After"],
+    ),
     error(503, "ServiceUnavailable", "The server can't answer now.", &["Retry-After"]),
 ];
 

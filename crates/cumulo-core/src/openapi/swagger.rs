@@ -144,7 +144,9 @@ impl Writer<'_> {
             answers.map(|answer| (answer.status.to_string(), self.answer(answer))).collect();
         let mut error = self.schema(&super::model::reference("Error"));
         error["title"] = "ErrorSchema".into();
-        for status in operation.errors.iter().filter(|status| ![409, 413, 503].contains(*status)) {
+        for status in
+            operation.errors.iter().filter(|status| ![409, 413, 429, 503].contains(*status))
+        {
             let Some(known) = error_of(*status) else { continue };
             let response = json!({"description": known.description, "schema": error});
             responses.insert(status.to_string(), response);

@@ -70,6 +70,7 @@ fn add_parameters(description: &mut Description) {
         "type": "string", "format": "uri", "minLength": 1, "maxLength": MAX_CALLBACK
     });
     let none = json!({"type": "string", "enum": ["none"]});
+    let examples = [("callback", "http://localhost:3000/#token="), ("scope", "openid email")];
     let required = true;
     for (name, schema, required, text) in [
         ("callback", callback, required, "The URL that gets the token at its end."),
@@ -81,8 +82,10 @@ fn add_parameters(description: &mut Description) {
         ("error_description", text(), !required, "The same for people."),
     ] {
         let parameter = Parameter::new(name, Place::Query, schema, text);
+        let example = examples.iter().find(|(known, _)| *known == name);
+        let example = example.map(|(_, example)| (*example).into());
         let key = format!("openid.{name}");
-        description.add_parameter(&key, Parameter { required, ..parameter });
+        description.add_parameter(&key, Parameter { required, example, ..parameter });
     }
 }
 
