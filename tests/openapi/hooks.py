@@ -11,7 +11,7 @@ import schemathesis
 
 AUTH = ("tester!", "secret")
 # The default bucket and its collections appear when they are used.
-KNOWN = {"bucket_id": "default", "collection_id": "posts"}
+KNOWN = {"bucket_id": "default", "collection_id": "posts", "provider": "auth0"}
 OBJECTS = {
     "/buckets/{id}": ("blog", {}),
     "/buckets/{bucket_id}/groups/{id}": ("editors", {"members": ["account:ann"]}),

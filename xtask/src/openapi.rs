@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use clap::Args;
 use cumulo_e2e::Server;
+use cumulo_servers::Provider;
 
 use crate::project::{self, run_and_read};
 use crate::server::{ServerArguments, Store};
@@ -43,11 +44,13 @@ const LOGIN: &str = "tester!:secret";
 const USER: &str = "basicauth:d5de29a3e58f8b8921582d83260af8755180bff07f97298faf1cbbabbbc9e86a";
 
 /// Everything is on, and the sender may do everything.
-const SETTINGS: [(&str, &str); 10] = [
-    ("kinto.includes", "accounts default_bucket flush"),
+const SETTINGS: [(&str, &str); 12] = [
+    ("kinto.includes", "accounts admin counters default_bucket flush history openid prometheus"),
     ("kinto.userid_hmac_secret", "openapi"),
-    ("multiauth.policies", "account basicauth"),
+    ("multiauth.policies", "account basicauth auth0"),
     ("multiauth.policy.account.use", "kinto.plugins.accounts.AccountsPolicy"),
+    ("multiauth.policy.auth0.use", "kinto.plugins.openid.OpenIDConnectPolicy"),
+    ("multiauth.policy.auth0.client_id", "cumulo"),
     ("kinto.account_create_principals", "system.Everyone"),
     ("kinto.account_read_principals", USER),
     ("kinto.account_write_principals", USER),
@@ -71,7 +74,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Tally> {
     let mut tally = Tally::default();
     for (name, path) in DESCRIPTIONS {
         println!("{name}, seed {seed}");
-        let (data, server) = server.start(&SETTINGS)?;
+        let provider = Provider::start()?;
+        let issuer = provider.url();
+        let settings = [&SETTINGS[..], &[("multiauth.policy.auth0.issuer", &issuer)]].concat();
+        let (data, server) = server.start(&settings)?;
         let file = fetch(&server, path, data.path())?;
         tally += validate(&programs, &file)?;
         tally += compare(&programs, &folder, &file, &server, arguments.seconds, seed)?;

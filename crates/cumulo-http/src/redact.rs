@@ -66,21 +66,31 @@ pub(crate) fn headers(headers: &HeaderMap) -> String {
     Value::Object(headers.iter().map(show).collect()).to_string()
 }
 
+/// A body as lines tell it.
+#[derive(Debug, Default)]
+pub(crate) struct Body {
+    pub(crate) text: String,
+    /// Whether there may be secrets in it that the text does not have.
+    pub(crate) has_secrets: bool,
+}
+
 /// A body without its secrets: JSON, or else how long it is.
-pub(crate) fn body(body: &[u8]) -> String {
+pub(crate) fn body(body: &[u8]) -> Body {
     if body.is_empty() {
-        return String::new();
+        return Body::default();
     }
-    let Ok(mut value) = serde_json::from_slice(body) else {
-        return format!("{} bytes that are not JSON", body.len());
+    let Ok(sent) = serde_json::from_slice::<Value>(body) else {
+        let text = format!("{} bytes that are not JSON", body.len());
+        return Body { text, has_secrets: true };
     };
-    hide(&mut value);
-    let mut text = value.to_string();
+    let mut shown = sent.clone();
+    hide(&mut shown);
+    let mut text = shown.to_string();
     if text.len() > MOST {
         text.truncate(text.floor_char_boundary(MOST));
         text.push('…');
     }
-    text
+    Body { text, has_secrets: shown != sent }
 }
 
 /// Hides secrets at any depth, such as the headers of a batch.
@@ -161,10 +171,13 @@ mod tests {
             ),
         ];
         for (sent, expected) in cases {
-            let shown: Value = serde_json::from_str(&body(sent.to_string().as_bytes())).unwrap();
-            assert_eq!(shown, expected);
+            let Body { text, has_secrets } = body(sent.to_string().as_bytes());
+            let shown: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!((shown, has_secrets), (expected, true));
         }
-        assert_eq!(body(b"password=p"), "10 bytes that are not JSON");
-        assert!(body(json!("é".repeat(MOST)).to_string().as_bytes()).len() < MOST + 10);
+        let Body { text, has_secrets } = body(b"password=p");
+        assert_eq!((text.as_str(), has_secrets), ("10 bytes that are not JSON", true));
+        let long = body(json!("é".repeat(MOST)).to_string().as_bytes());
+        assert!(long.text.len() < MOST + 10 && !long.has_secrets);
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Summary {
     /// All headers, where lines tell them.
     headers: Option<String>,
     /// The body, where lines tell it.
-    pub(crate) body: Option<String>,
+    pub(crate) body: Option<redact::Body>,
     place: Option<Place>,
 }
 
@@ -109,8 +109,12 @@ impl Summary {
         let items = call.map_or(&[][..], |call| &call.items);
         let rid = self.id.to_str().unwrap_or_default();
         let response = self.headers.is_some().then(|| redact::headers(&reply.headers));
-        let shows_body = self.headers.is_some() && !self.has_secrets();
-        let response_body = shows_body.then(|| redact::body(&reply.body));
+        // An error, also that of an item, may repeat what was sent, under another name.
+        let is_error = reply.status.is_client_error() || !items.is_empty();
+        let has_secrets = self.body.as_ref().is_some_and(|body| body.has_secrets);
+        let repeats_secret = self.has_secret_query() || (has_secrets && is_error);
+        let shows_body = self.headers.is_some() && !repeats_secret;
+        let response_body = shows_body.then(|| redact::body(&reply.body).text);
         info!(
             target: REQUEST,
             method = self.method.as_str(),
@@ -132,7 +136,7 @@ impl Summary {
             record_id = id("record"),
             trace_id = self.place.as_ref().map(Place::trace_id),
             headers = self.headers,
-            body = self.body,
+            body = self.body.as_ref().map(|body| body.text.as_str()),
             response_headers = response,
             response_body,
         );
@@ -141,11 +145,8 @@ impl Summary {
         }
     }
 
-    /// Whether the query string or the body has secrets, which an error may repeat.
-    fn has_secrets(&self) -> bool {
-        let query = self.uri.query().map(redact::query);
-        matches!(query, Some(Cow::Owned(_)))
-            || self.body.as_ref().is_some_and(|body| body.contains(redact::HIDDEN))
+    fn has_secret_query(&self) -> bool {
+        self.uri.query().is_some_and(|query| matches!(redact::query(query), Cow::Owned(_)))
     }
 
     fn measure_items(service: &Service, metrics: &dyn Metrics, call: Option<&Call>, reply: &Reply) {

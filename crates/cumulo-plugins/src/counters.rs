@@ -5,6 +5,10 @@ use cumulo_core::{
     authorization::{principals, require_named},
     call::Call,
     error::Result,
+    openapi::{
+        Description,
+        model::{Answer, Content, Operation},
+    },
     plugin::{Claim, Plugin},
     reply::Reply,
     store::Transaction,
@@ -13,6 +17,8 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 pub(crate) struct Counters;
+
+const PATH: &str = "/__counters__";
 
 /// The kinds that are told of, in this order.
 const TOLD: [&str; 7] =
@@ -32,7 +38,30 @@ impl Plugin for Counters {
     }
 
     fn claims(&self, path: &str) -> Option<Claim> {
-        (path == "/__counters__").then_some(Claim::Methods(&[Method::GET, Method::HEAD]))
+        (path == PATH).then_some(Claim::Methods(&[Method::GET, Method::HEAD]))
+    }
+
+    fn describe(&self, _: &Api, description: &mut Description) {
+        let mut get = Operation::new(Method::GET, PATH, "get_counters", "Counters", "Count all");
+        let numbers = json!({"type": "object", "additionalProperties": {"type": "integer"}});
+        let content = Content::json(json!({
+            "type": "object",
+            "properties": {"objects": numbers, "tombstones": numbers},
+            "required": ["objects", "tombstones"],
+        }));
+        let text = "How many objects and tombstones there are of each kind.";
+        get.answers.push(Answer::new(200, text, Some(content)));
+        get.errors = vec![401, 403, 503];
+        get.asks_who = true;
+        let head = Operation {
+            id: "head_counters".to_owned(),
+            method: Method::HEAD,
+            summary: "Ask whether you may count".to_owned(),
+            answers: vec![Answer::new(200, "You may.", None)],
+            extra: true,
+            ..get.clone()
+        };
+        description.operations.extend([get, head]);
     }
 
     fn answer(&self, api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {

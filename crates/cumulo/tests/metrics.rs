@@ -2,7 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::{net::UdpSocket, path::Path, time::Duration};
+use std::{
+    net::UdpSocket,
+    path::Path,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use cumulo_e2e::{Program, Server, Storage, http::Connection};
 use serde_json::json;
@@ -74,6 +79,29 @@ fn prometheus_sees_requests_and_what_they_need() {
     unique.dedup();
     assert_eq!(names.len(), unique.len(), "{names:?}");
     assert_eq!(connection.json("POST", "/v1/__metrics__", None).unwrap().status, 405);
+    server.stop().unwrap();
+}
+
+#[test]
+fn deliveries_to_listeners_are_timed() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [
+        ("kinto.includes", "kinto.plugins.prometheus"),
+        ("kinto.event_listeners", "audit-log"),
+        ("kinto.event_listeners.audit-log.use", "cumulo.listeners.log"),
+    ];
+    let server = start(folder.path(), &settings);
+    let mut connection = server.connect().unwrap();
+    connection.request("PUT", "/v1/buckets/beers", &[ALICE], None).unwrap();
+    let part = "kinto_listeners_audit_log_seconds_count 1.0";
+    let begun = Instant::now();
+    while !metrics(&mut connection).contains(part) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{}", metrics(&mut connection));
+        sleep(Duration::from_millis(10));
+    }
+    assert!(
+        metrics(&mut connection).contains("# TYPE kinto_listeners_audit_log_seconds histogram")
+    );
     server.stop().unwrap();
 }
 

@@ -5,11 +5,14 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cumulo_e2e::{Program, Server, Storage, server::write_ini};
-use cumulo_servers::{Options, Postgres, Redis};
+use cumulo_servers::{Answer, Options, Postgres, Received, Receiver, Redis};
 use serde_json::{Value, json};
 
 const DATABASE: &str = "1database/Pa+ss";
@@ -21,9 +24,12 @@ const WRONG: &str = "6wrong/Pa+ss";
 const LATER: &str = "7later/Pa+ss";
 const TOKEN: &str = "8token/Sec+ret";
 const TYPED: &str = "9typed/Pa+ss";
+const HOOK: &str = "10hook/Pa+ss";
+/// What webhooks are signed with.
+const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-const SECRETS: [&str; 9] =
-    [DATABASE, CACHE, USER_IDS, BUCKET_IDS, PASSWORD, WRONG, LATER, TOKEN, TYPED];
+const SECRETS: [&str; 11] =
+    [DATABASE, CACHE, USER_IDS, BUCKET_IDS, PASSWORD, WRONG, LATER, TOKEN, TYPED, HOOK, SIGNING];
 
 const ALICE: &str = "/v1/accounts/alice";
 const RECORDS: &str = "/v1/buckets/default/collections/c/records";
@@ -81,6 +87,8 @@ struct Setting {
     folder: tempfile::TempDir,
     postgres: Postgres,
     redis: Redis,
+    /// The receiver of webhooks that takes every other one.
+    receiver: Receiver,
     format: &'static str,
 }
 
@@ -88,7 +96,13 @@ impl Setting {
     fn new(format: &'static str) -> Self {
         let options = Options::default();
         let (postgres, redis) = (Postgres::start(&options).unwrap(), Redis::start().unwrap());
-        Self { folder: tempfile::tempdir().unwrap(), postgres, redis, format }
+        let posts = AtomicUsize::new(0);
+        let judge = move |_: &Received| match posts.fetch_add(1, Ordering::Relaxed) % 2 {
+            0 => Answer::Status(503, ""),
+            _ => Answer::Status(204, ""),
+        };
+        let receiver = Receiver::start(judge).unwrap();
+        Self { folder: tempfile::tempdir().unwrap(), postgres, redis, receiver, format }
     }
 
     fn folder(&self) -> &Path {
@@ -107,7 +121,12 @@ impl Setting {
         let database = with_password(database, format!("kinto:{}", percent_encoded(DATABASE)));
         let cache = with_password(self.redis.url(), format!(":{}", percent_encoded(CACHE)));
         // In INI files a percent sign is doubled.
-        let [database, cache] = [database, cache].map(|url| url.replace('%', "%%"));
+        let hook = percent_encoded(HOOK);
+        let login = format!("kinto:{hook}");
+        let url = format!("{}/hook?token={hook}", self.receiver.url());
+        let (hook, away) = (with_password(url, login.clone()), "http://127.0.0.1:1".to_owned());
+        let [database, cache, hook, away] =
+            [database, cache, hook, with_password(away, login)].map(|url| url.replace('%', "%%"));
         let settings = [
             ("kinto.includes", "accounts default_bucket"),
             ("multiauth.policies", "account basicauth"),
@@ -117,6 +136,17 @@ impl Setting {
             ("kinto.default_bucket_hmac_secret", BUCKET_IDS),
             ("kinto.cache_backend", "redis"),
             ("kinto.cache_url", &cache),
+            ("kinto.event_listeners", "hook away queue audit"),
+            ("kinto.event_listeners.hook.use", "cumulo.listeners.webhook"),
+            ("kinto.event_listeners.hook.url", &hook),
+            ("kinto.event_listeners.hook.secret", SIGNING),
+            ("kinto.event_listeners.away.use", "cumulo.listeners.webhook"),
+            ("kinto.event_listeners.away.url", &away),
+            ("kinto.event_listeners.away.secret", SIGNING),
+            ("kinto.event_listeners.queue.use", "cumulo.listeners.redis"),
+            ("kinto.event_listeners.queue.url", &cache),
+            ("kinto.event_listeners.audit.use", "cumulo.listeners.log"),
+            ("kinto.event_listeners.audit.include_objects", "true"),
             ("kinto.storage_pool_timeout", "1"),
             ("kinto.log_level", "trace"),
             ("kinto.log_format", self.format),
@@ -209,6 +239,11 @@ fn says_much_and_no_secret(format: &'static str) {
     let mut setting = Setting::new(format);
     let server = setting.start();
     ask(&server);
+    let begun = Instant::now();
+    while setting.receiver.received().iter().all(|received| !received.accepted) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "no webhook is taken");
+        sleep(Duration::from_millis(10));
+    }
     let later = basic("alice", LATER);
     let login = [("Authorization", later.as_str())];
     setting.redis.stop().unwrap();
@@ -219,6 +254,8 @@ fn says_much_and_no_secret(format: &'static str) {
     server.stop().unwrap();
     let mut written = fs::read_to_string(setting.folder().join("server.log")).unwrap();
     assert!(written.contains("/v1/accounts/alice"), "it tells what happened");
+    assert!(written.contains("impacted_objects"), "the log is told of changes");
+    assert!(written.contains("could not be delivered"), "it tells what is not delivered");
     assert!(written.contains("the storage failed"), "it tells what failed");
     for command in [
         &["migrate"][..],

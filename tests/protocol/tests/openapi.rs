@@ -1,13 +1,22 @@
 //! The descriptions of the API: they tell of everything that is there, and of nothing else.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
+use cumulo_core::{
+    api::Api,
+    openapi::{Description, model::Operation},
+    plugin::Plugin,
+};
+use cumulo_servers::Provider;
 use http::Method;
-use protocol_tests::App;
-use serde_json::Value;
+use protocol_tests::{App, Parts};
+use serde_json::{Value, json};
 
 const EVERYTHING: [(&str, &str); 3] = [
-    ("includes", "accounts default_bucket flush"),
+    ("includes", "accounts default_bucket flush history counters prometheus admin"),
     ("multiauth.policies", "account basicauth"),
     ("multiauth.policy.account.use", "kinto.plugins.accounts.AccountsPolicy"),
 ];
@@ -43,6 +52,7 @@ fn ids(document: &Value) -> Vec<&str> {
 /// The path with examples in it.
 fn example(path: &str) -> String {
     let path = path.replace("{bucket_id}", "blog").replace("{collection_id}", "posts");
+    let path = path.replace("{timestamp}", "1");
     path.replace("{id}", "hello").replace("{principal}", "account:ann")
 }
 
@@ -73,13 +83,46 @@ fn names_are_those_of_kinto() {
         "__version__",
         "contribute",
         "create_flush",
+        "get_history",
+        "delete_history",
+        "get_history_snapshot",
+        "get_counters",
     ] {
         assert!(ids.contains(&id), "{id}");
     }
     assert!(!ids.iter().any(|id| id.starts_with("head_") || id.starts_with("count_")));
+    assert!(!ids.contains(&"get_metrics"));
+    let tag = |path: &str| described["paths"][path]["get"]["tags"][0].clone();
+    assert_eq!(tag("/buckets/{bucket_id}/history"), "History");
+    let path = "/buckets/{bucket_id}/snapshot/collections/{collection_id}@{timestamp}";
+    assert_eq!(tag(path), "History_snapshot");
     assert_eq!(described["swagger"], "2.0");
     assert_eq!(described["basePath"], "/v1");
     assert_eq!(described["securityDefinitions"]["basicauth"]["type"], "basic");
+}
+
+#[test]
+fn who_guesses_passwords_is_told_to_wait() {
+    let answers = |app: &App| document(app)["paths"]["/buckets"]["get"]["responses"].clone();
+    let app = App::with(&EVERYTHING);
+    assert!(answers(&app).get("429").is_some());
+    assert!(answers(&App::default()).get("429").is_none());
+    let swagger = swagger(&app);
+    assert!(swagger["paths"]["/buckets"]["get"]["responses"].get("429").is_none());
+}
+
+#[test]
+fn entries_of_the_history_are_described() {
+    let app = App::with(&EVERYTHING);
+    let document = document(&app);
+    let schemas = &document["components"]["schemas"];
+    let fields = schemas["History"]["properties"].as_object().expect("fields");
+    app.user("ann").put("/buckets/blog", &json!({})).expect(201);
+    let list = app.user("ann").get("/buckets/blog/history").is(200).json;
+    for (name, _) in list["data"][0].as_object().expect("an entry") {
+        assert!(fields.contains_key(name), "{name}");
+    }
+    assert!(schemas.get("HistoryBody").is_none(), "nobody writes them");
 }
 
 #[test]
@@ -178,8 +221,75 @@ fn documents_are_complete_in_themselves() {
 fn secrets_are_written_and_never_read() {
     let document = document(&App::with(&EVERYTHING));
     let schemas = &document["components"]["schemas"];
-    assert_eq!(schemas["AccountData"]["required"], serde_json::json!(["password"]));
+    assert_eq!(schemas["AccountData"]["required"], json!(["password"]));
     assert!(schemas["Account"]["properties"].get("password").is_none());
+}
+
+fn with_provider(issuer: &str) -> App {
+    App::with(&[
+        ("includes", "openid"),
+        ("multiauth.policies", "Auth0 basicauth"),
+        ("multiauth.policy.Auth0.use", "kinto.plugins.openid.OpenIDConnectPolicy"),
+        ("multiauth.policy.Auth0.issuer", issuer),
+        ("multiauth.policy.Auth0.client_id", "cumulo"),
+    ])
+}
+
+#[test]
+fn providers_are_ways_to_log_in() {
+    let provider = Provider::start().expect("a provider");
+    let issuer = provider.url();
+    let app = with_provider(&issuer);
+    let swagger = swagger(&app);
+    let url = format!("{issuer}/authorize");
+    let definition = &swagger["securityDefinitions"]["Auth0"];
+    assert_eq!((&definition["type"], &definition["flow"]), (&json!("oauth2"), &json!("implicit")));
+    assert_eq!(definition["authorizationUrl"], url);
+    let ids = ids(&swagger);
+    assert!(ids.contains(&"get_openid_login") && ids.contains(&"get_openid_token"), "{ids:?}");
+    let login = &swagger["paths"]["/openid/{provider}/login"]["get"];
+    let required = login["parameters"].as_array().expect("parameters").iter();
+    let required: Vec<_> = required.map(|it| (&it["name"], &it["required"])).collect();
+    let expected = [("callback", true), ("scope", true), ("prompt", false)];
+    assert_eq!(json!(required), json!(expected));
+    assert_eq!(login["responses"]["307"]["headers"]["Location"]["type"], "string");
+    let document = document(&app);
+    let ways = document["components"]["securitySchemes"].as_object().expect("ways");
+    assert_eq!(ways.len(), 2, "{ways:?}");
+    assert_eq!(ways["Auth0"]["flows"]["implicit"]["authorizationUrl"], url);
+}
+
+#[test]
+fn a_provider_that_nobody_reaches_takes_tokens() {
+    let app = with_provider("http://127.0.0.1:1");
+    assert_eq!(swagger(&app)["securityDefinitions"], json!({"basicauth": {"type": "basic"}}));
+    let way = &document(&app)["components"]["securitySchemes"]["auth0"];
+    assert_eq!(*way, json!({"type": "http", "scheme": "bearer"}));
+}
+
+#[test]
+fn a_description_that_lacks_something_is_not_kept() {
+    /// Knows its path when it is asked again.
+    #[derive(Default)]
+    struct Slow(AtomicBool);
+
+    impl Plugin for Slow {
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+
+        fn describe(&self, _: &Api, description: &mut Description) {
+            description.lacks_something = !self.0.swap(true, Ordering::Relaxed);
+            if !description.lacks_something {
+                let found = Operation::new(Method::GET, "/slow", "get_slow", "Slow", "Wait");
+                description.operations.push(found);
+            }
+        }
+    }
+
+    let app = Parts::new(&[]).plugin(Slow::default()).in_memory();
+    assert!(!ids(&swagger(&app)).contains(&"get_slow"));
+    assert!(ids(&swagger(&app)).contains(&"get_slow"));
 }
 
 #[test]

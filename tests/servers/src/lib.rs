@@ -13,10 +13,12 @@ mod memcached;
 pub mod packages;
 mod postgres;
 mod process;
+mod provider;
 mod receiver;
 mod redis;
 
 pub use memcached::Memcached;
 pub use postgres::{Options, Postgres};
+pub use provider::Provider;
 pub use receiver::{Answer, Received, Receiver};
 pub use redis::Redis;

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::{
     Template,
     model::{
-        Answer, Content, Description, ERRORS, Error, HEADERS, Operation, Parameter, Place,
-        error_of, reference,
+        Answer, Content, Description, ERRORS, Error, HEADERS, Operation, Parameter, error_of,
+        reference,
     },
 };
 use crate::{api::Api, params::headers::JSON};
@@ -163,7 +163,7 @@ fn write_parameter(parameter: &Parameter) -> Value {
         "name": parameter.name,
         "in": parameter.place.as_str(),
         "description": parameter.description,
-        "required": parameter.place == Place::Path,
+        "required": parameter.required,
         "schema": parameter.schema,
     });
     match parameter.schema["type"].as_str() {

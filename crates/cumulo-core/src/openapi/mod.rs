@@ -63,7 +63,7 @@ impl Form {
     }
 }
 
-/// The forms, each made when it is first asked for.
+/// The forms, each made when it is first asked for and nothing lacks.
 #[derive(Default)]
 pub(crate) struct Forms {
     swagger: OnceLock<Template>,
@@ -94,21 +94,36 @@ impl Api {
     /// (`https://example.org`).
     pub fn described(&self, form: Form, origin: &str) -> Vec<u8> {
         let forms = &self.forms;
-        match form {
-            Form::Swagger => {
-                let template = forms.swagger.get_or_init(|| swagger::write(self, &describe(self)));
-                template.fill(&swagger::address(origin))
-            }
-            Form::Document => {
-                let template =
-                    forms.document.get_or_init(|| document::write(self, &describe(self)));
-                template.fill(&document::address(self, origin))
-            }
-            Form::Page => {
-                let template = forms.page.get_or_init(|| page::write(self, &describe(self)));
-                template.fill(&page::address(self, origin))
-            }
+        let (kept, address): (_, String) = match form {
+            Form::Swagger => (&forms.swagger, swagger::address(origin)),
+            Form::Document => (&forms.document, document::address(self, origin)),
+            Form::Page => (&forms.page, page::address(self, origin)),
+        };
+        if let Some(template) = kept.get() {
+            return template.fill(&address);
         }
+        let description = describe(self);
+        let template = match form {
+            Form::Swagger => swagger::write(self, &description),
+            Form::Document => document::write(self, &description),
+            Form::Page => page::write(self, &description),
+        };
+        if description.lacks_something {
+            return template.fill(&address);
+        }
+        kept.get_or_init(|| template).fill(&address)
+    }
+}
+
+/// Whoever guesses passwords of accounts has to wait, whatever else they ask.
+fn add_throttling(api: &Api, description: &mut Description) {
+    let accounts = PolicyKind::Plugin("accounts");
+    if !api.settings.auth_policies.iter().any(|policy| policy.kind == accounts) {
+        return;
+    }
+    for operation in description.operations.iter_mut().filter(|it| it.asks_who) {
+        operation.errors.push(429);
+        operation.errors.sort_unstable();
     }
 }
 
@@ -116,10 +131,9 @@ impl Api {
 pub fn describe(api: &Api) -> Description {
     let mut description = Description::default();
     for policy in &api.settings.auth_policies {
-        let scheme = match policy.kind {
-            PolicyKind::Basic | PolicyKind::Plugin(_) => json!({"type": "http", "scheme": "basic"}),
-        };
-        description.security.insert(policy.name.clone(), scheme);
+        let scheme = policy.scheme.to_ascii_lowercase();
+        let way = json!({"type": "http", "scheme": scheme});
+        description.security.insert(policy.name.clone(), way);
     }
     schemas::add(api, &mut description);
     parameters::add(&mut description);
@@ -128,6 +142,7 @@ pub fn describe(api: &Api) -> Description {
     for plugin in &api.plugins {
         plugin.describe(api, &mut description);
     }
+    add_throttling(api, &mut description);
     if api.settings.readonly {
         let reads = [Method::GET, Method::HEAD];
         description.operations.retain(|operation| reads.contains(&operation.method));

@@ -17,6 +17,8 @@ pub struct Description {
     pub schemas: Map<String, Value>,
     /// Ways to log in, as OpenAPI 3.1 writes them, by the names of their policies.
     pub security: Map<String, Value>,
+    /// Whether something is not known yet, so that this is not to be kept.
+    pub lacks_something: bool,
 }
 
 /// A method of a path.
@@ -95,7 +97,7 @@ impl Place {
     }
 }
 
-/// A part of the path, a field of the query string, or a header. Those of the path are required.
+/// A part of the path, a field of the query string, or a header.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// The name.
@@ -106,6 +108,8 @@ pub struct Parameter {
     pub description: String,
     /// What values it takes. Arrays are separated by commas, objects are several fields.
     pub schema: Value,
+    /// Whether a request has to have it, as it has all parts of the path.
+    pub required: bool,
     /// A value, where a reader or a tool needs one.
     pub example: Option<Value>,
     /// See [`Operation::extra`].
@@ -209,6 +213,12 @@ pub const ERRORS: &[Error] = &[
     ),
     error(413, "ContentTooLarge", "The body is larger than the server takes.", &[]),
     error(415, "UnsupportedMediaType", "The `Content-Type` of the body is not supported.", &[]),
+    error(
+        429,
+        "TooManyRequests",
+        "There were too many wrong passwords for this account. Try again later.",
+        &["Retry-After"],
+    ),
     error(503, "ServiceUnavailable", "The server can't answer now.", &["Retry-After"]),
 ];
 
@@ -267,6 +277,7 @@ pub const HEADERS: &[Header] = &[
     header("Total-Objects", true, count, "How many objects match the filters."),
     header("Total-Records", true, count, "The same, for old clients."),
     header("Retry-After", true, count, "After how many seconds to try again."),
+    header("Location", true, text, "Where to go."),
 ];
 
 fn text() -> Value {
@@ -280,6 +291,21 @@ fn count() -> Value {
 /// The header with this name.
 pub fn header_of(name: &str) -> Option<&'static Header> {
     HEADERS.iter().find(|header| header.name == name)
+}
+
+impl Parameter {
+    /// A parameter that Kinto's document has too, required if it is part of the path.
+    pub fn new(name: &str, place: Place, schema: Value, description: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            place,
+            description: description.to_owned(),
+            schema,
+            required: place == Place::Path,
+            example: None,
+            extra: false,
+        }
+    }
 }
 
 impl Description {
@@ -317,6 +343,15 @@ impl Description {
         let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
         name.and_then(|name| self.schemas.get(name)).unwrap_or(schema)
     }
+}
+
+/// The schema of a list of what has the schema with this name.
+pub fn list_of(name: &str) -> Value {
+    json!({
+        "type": "object",
+        "properties": {"data": {"type": "array", "items": reference(name)}},
+        "required": ["data"],
+    })
 }
 
 /// A schema that refers to the one with this name.

@@ -15,6 +15,9 @@ use crate::{api::Api, html::escape};
 
 const STYLE: &str = include_str!("page.css");
 
+/// What stands after the kind of a value that has to be there.
+const REQUIRED: &str = " <i>required</i>";
+
 /// Bodies nest no deeper than this in tables of fields.
 const MAX_DEPTH: usize = 4;
 
@@ -117,10 +120,11 @@ impl Page<'_> {
         for parameter in self.0.parameters_of(operation) {
             put!(
                 out,
-                "<tr><td><code>{}</code><td><i>{}</i> {}<td>{}\n",
+                "<tr><td><code>{}</code><td><i>{}</i> {}{}<td>{}\n",
                 escape(&parameter.name),
                 parameter.place.as_str(),
                 escape(&self.kind(&parameter.schema)),
+                if parameter.required { REQUIRED } else { "" },
                 prose(&parameter.description)
             );
         }
@@ -198,7 +202,7 @@ impl Page<'_> {
                 "<tr><td><code>{}</code><td>{}{}<td>{}\n",
                 escape(&name),
                 escape(&self.kind(property)),
-                if required { " <i>required</i>" } else { "" },
+                if required { REQUIRED } else { "" },
                 prose(text)
             );
             let below = if self.0.resolve(property)["items"].is_object() { "" } else { "." };

@@ -23,15 +23,9 @@ pub(super) const PRECONDITIONS: &[&str] = &["If-Match", "If-None-Match"];
 /// Adds them all.
 pub(super) fn add(description: &mut Description) {
     let mut add = |key: &str, name: &str, place, schema: Value, text: &str| {
-        let parameter = Parameter {
-            name: name.to_owned(),
-            place,
-            description: text.to_owned(),
-            schema,
-            example: None,
-            extra: matches!(key, "filters" | "deleted_at"),
-        };
-        description.add_parameter(key, parameter);
+        let extra = matches!(key, "filters" | "deleted_at");
+        let parameter = Parameter::new(name, place, schema, text);
+        description.add_parameter(key, Parameter { extra, ..parameter });
     };
     let mut query = |name, schema, text| add(name, name, Place::Query, schema, text);
     query("_limit", whole(), "How many objects a page has at most.");

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use super::{
     model::{
-        Answer, Body, Content, Description, Operation, Parameter, Place, capitalized, reference,
+        Answer, Body, Content, Description, Operation, Parameter, Place, capitalized, list_of,
+        reference,
     },
     parameters::{LIST, PRECONDITIONS},
-    schemas::{example, example_id, list_of, name_of, one_of},
+    schemas::{example, example_id, name_of, one_of},
 };
 use crate::{
     api::Api,
@@ -30,7 +31,9 @@ const WRITE_ERRORS: &[u16] = &[400, 401, 403, 404, 406, 409, 412, 413, 415, 503]
 /// Adds those of every resource.
 pub(super) fn add(api: &Api, description: &mut Description) {
     for resource in RESOURCES.iter().chain(&api.added).copied() {
-        add_ids(api, resource, description);
+        if !resource.object_methods.is_empty() {
+            add_ids(api, resource, description);
+        }
         let kind = Described::new(api, resource);
         for method in METHODS.iter().filter(|method| kind.has(method, None)) {
             description.operations.extend(kind.on_list(method));
@@ -45,15 +48,11 @@ pub(super) fn add(api: &Api, description: &mut Description) {
 fn add_ids(api: &Api, resource: &Resource, description: &mut Description) {
     let below = format!("{}_id", resource.name);
     for (key, name) in [(format!("{}.id", resource.name), "id"), (below.clone(), &below)] {
-        let parameter = Parameter {
-            name: name.to_owned(),
-            place: Place::Path,
-            description: format!("The id of the {}.", resource.name),
-            schema: reference(&name_of(resource, "Id")),
-            example: Some(example_id(api, resource).into()),
-            extra: false,
-        };
-        description.add_parameter(&key, parameter);
+        let text = format!("The id of the {}.", resource.name);
+        let schema = reference(&name_of(resource, "Id"));
+        let example = Some(example_id(api, resource).into());
+        let parameter = Parameter::new(name, Place::Path, schema, &text);
+        description.add_parameter(&key, Parameter { example, ..parameter });
     }
 }
 

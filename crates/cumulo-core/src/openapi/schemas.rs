@@ -40,8 +40,11 @@ pub(super) fn name_of(resource: &Resource, part: &str) -> String {
 
 fn add_resource(api: &Api, resource: &Resource, schemas: &mut Map<String, Value>) {
     let mut add = |part: &str, schema| schemas.insert(name_of(resource, part), schema);
-    add("Id", id(api, resource));
     add("", shown(resource));
+    if resource.object_methods.is_empty() {
+        return;
+    }
+    add("Id", id(api, resource));
     add("Data", written(resource));
     add("Permissions", permissions_of(resource));
     let data = || reference(&name_of(resource, "Data"));
@@ -222,15 +225,6 @@ fn error() -> Value {
     }));
     error["required"] = json!(["code", "errno", "error"]);
     error
-}
-
-/// The body of a list.
-pub(super) fn list_of(name: &str) -> Value {
-    json!({
-        "type": "object",
-        "properties": {"data": {"type": "array", "items": reference(name)}},
-        "required": ["data"],
-    })
 }
 
 /// The body of one object.

@@ -15,6 +15,9 @@ const RENAMED: &[(&str, &str)] = &[
     ("get_permissions", "get_permissionss"),
     ("User data", "User-datas"),
     ("delete_user_data", "delete_user-data"),
+    ("Snapshots", "History_snapshot"),
+    ("OpenID login", "Openid_login"),
+    ("OpenID token", "Openid_token"),
 ];
 
 /// The fields for the address, to be followed by others.
@@ -122,7 +125,7 @@ impl Writer<'_> {
             "name": parameter.name,
             "in": parameter.place.as_str(),
             "description": parameter.description,
-            "required": parameter.place == Place::Path,
+            "required": parameter.required,
         });
         merge(&mut written, self.schema(&parameter.schema));
         written
@@ -141,7 +144,9 @@ impl Writer<'_> {
             answers.map(|answer| (answer.status.to_string(), self.answer(answer))).collect();
         let mut error = self.schema(&super::model::reference("Error"));
         error["title"] = "ErrorSchema".into();
-        for status in operation.errors.iter().filter(|status| ![409, 413, 503].contains(*status)) {
+        for status in
+            operation.errors.iter().filter(|status| ![409, 413, 429, 503].contains(*status))
+        {
             let Some(known) = error_of(*status) else { continue };
             let response = json!({"description": known.description, "schema": error});
             responses.insert(status.to_string(), response);

@@ -5,10 +5,9 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{
-    model::{Answer, Body, Content, Description, Operation, Parameter, Place, reference},
+    model::{Answer, Body, Content, Description, Operation, Parameter, Place, list_of, reference},
     parameters::{LIST, PRECONDITIONS},
     resources::{counted, not_modified},
-    schemas::list_of,
 };
 use crate::api::Api;
 
@@ -117,15 +116,10 @@ fn permissions() -> [Operation; 2] {
 }
 
 fn add_user_data(description: &mut Description) {
-    let principal = Parameter {
-        name: "principal".to_owned(),
-        place: Place::Path,
-        description: "A user id.".to_owned(),
-        schema: json!({"type": "string", "minLength": 1}),
-        example: Some("account:ann".into()),
-        extra: false,
-    };
-    description.add_parameter("principal", principal);
+    let schema = json!({"type": "string", "minLength": 1});
+    let principal = Parameter::new("principal", Place::Path, schema, "A user id.");
+    let example = Some("account:ann".into());
+    description.add_parameter("principal", Parameter { example, ..principal });
     let (path, id) = ("/__user_data__/{principal}", "delete_user_data");
     let summary = "Delete all that a user owns";
     let mut operation = Operation::new(Method::DELETE, path, id, "User data", summary);

@@ -8,7 +8,9 @@
 //! - [`entries`]: what is noted
 //! - [`trim`]: the end of old entries
 //! - [`snapshot`]: a collection as it once was
+//! - [`description`]: all that for readers of the API's description
 
+mod description;
 mod entries;
 mod rules;
 mod snapshot;
@@ -19,6 +21,7 @@ use cumulo_core::{
     call::Call,
     error::Result,
     event::{Action, Event},
+    openapi::Description,
     plugin::{Claim, Plugin},
     reply::Reply,
     resource::{BUCKET, Resource, Target, right},
@@ -102,6 +105,10 @@ impl Plugin for History {
 
     fn claims(&self, path: &str) -> Option<Claim> {
         snapshot::Path::parse(path).map(|_| Claim::Methods(&[Method::GET, Method::HEAD]))
+    }
+
+    fn describe(&self, _: &Api, description: &mut Description) {
+        description::add(description);
     }
 
     fn answer(&self, api: &Api, call: &Call, tx: &mut dyn Transaction) -> Result<Reply> {

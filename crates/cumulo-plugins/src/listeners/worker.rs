@@ -154,11 +154,15 @@ impl Worker {
     /// Delivers messages. Here each delivery is timed.
     fn deliver(&self, messages: Vec<Message>) -> BoxFuture<'static, (Vec<Message>, Receipt)> {
         let (listener, delivery) = (Arc::clone(&self.listener), Arc::clone(&self.delivery));
-        let now = self.now();
+        let (now, metrics) = (self.now(), self.host.api().metrics.clone());
         Box::pin(async move {
             let started = Instant::now();
             let receipt = delivery.deliver(&listener.name, &messages, now).await;
-            let seconds = started.elapsed().as_secs_f64();
+            let took = started.elapsed();
+            if let Some(metrics) = metrics {
+                metrics.timing(&format!("listeners.{}.seconds", listener.name), took, &[]);
+            }
+            let seconds = took.as_secs_f64();
             tracing::debug!(listener = listener.name, seconds, ?receipt, "delivered");
             (messages, receipt)
         })

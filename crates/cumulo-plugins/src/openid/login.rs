@@ -37,7 +37,7 @@ use super::{
 
 /// Where tokens may be sent if the settings don't say: to programs on the user's machine.
 const LOCAL: [&str; 2] = ["http://localhost:*/*", "http://127.0.0.1:*/*"];
-const MAX_CALLBACK: usize = 2048;
+pub(super) const MAX_CALLBACK: usize = 2048;
 /// What Kinto tells beside an invalid state: that a token is invalid.
 const INVALID_TOKEN: u16 = 105;
 /// What a header can't hold. Letters outside of ASCII are always encoded.

@@ -1,6 +1,7 @@
 //! Users of identity providers: who has a token of `auth0` is the user `auth0:{their id there}`.
 //!
 //! - [`login`]: how a user gets a token, in a browser
+//! - [`description`]: all that for readers of the API's description
 //! - [`verification`]: whose token it is
 //! - [`provider`], [`kept`]: what a provider tells of itself
 //! - [`jwt`], [`keys`]: tokens that are signed
@@ -9,6 +10,7 @@
 //! A provider that can't be reached is asked again when it is needed; the service starts and is
 //! healthy without it.
 
+mod description;
 mod jwt;
 mod kept;
 mod keys;
@@ -26,10 +28,12 @@ use std::{
 };
 
 use cumulo_core::{
+    api::Api,
     authentication::{Credentials, Identity, Login},
     call::Call,
     error::Result,
     host::Host,
+    openapi::Description,
     plugin::{Claim, Plugin, StartError},
     reply::Reply,
     store::BoxFuture,
@@ -82,6 +86,10 @@ impl Plugin for OpenId {
 
     fn claims(&self, path: &str) -> Option<Claim> {
         parse(path).map(|_| Claim::Methods(&[Method::GET]))
+    }
+
+    fn describe(&self, _: &Api, description: &mut Description) {
+        description::add(self.providers(), description);
     }
 
     fn serve<'a>(

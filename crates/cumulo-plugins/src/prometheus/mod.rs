@@ -7,10 +7,15 @@ mod registry;
 use std::sync::Arc;
 
 use cumulo_core::{
+    api::Api,
     call::Call,
     error::Result,
     host::Host,
     metrics::Metrics,
+    openapi::{
+        Description,
+        model::{Answer, Content, Operation},
+    },
     plugin::{Claim, Plugin},
     reply::Reply,
     settings::Settings,
@@ -23,6 +28,8 @@ use self::registry::Registry;
 
 /// The text format of the Prometheus client for Python.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=1.0.0; charset=utf-8");
+
+const PATH: &str = "/__metrics__";
 
 pub(crate) struct Prometheus {
     registry: Arc<Registry>,
@@ -53,7 +60,17 @@ impl Plugin for Prometheus {
     }
 
     fn claims(&self, path: &str) -> Option<Claim> {
-        (path == "/__metrics__").then_some(Claim::Methods(&[Method::GET, Method::HEAD]))
+        (path == PATH).then_some(Claim::Methods(&[Method::GET, Method::HEAD]))
+    }
+
+    fn describe(&self, _: &Api, description: &mut Description) {
+        let summary = "What is measured, for Prometheus";
+        let mut get = Operation::new(Method::GET, PATH, "get_metrics", "Utilities", summary);
+        let content =
+            Content { media_type: "text/plain", ..Content::json(json!({"type": "string"})) };
+        get.answers.push(Answer::new(200, summary, Some(content)));
+        get.extra = true;
+        description.operations.push(get);
     }
 
     fn endpoint_name(&self, _: &str) -> &'static str {
