@@ -207,7 +207,7 @@ fn make(app: &App) {
     // Nobody was to learn of those who made all this.
     let creator = app.id_of("creator");
     let forget = app.store().transact(Access::Write, move |tx| {
-        for grant in tx.granted(std::slice::from_ref(&creator))? {
+        for grant in tx.granted(std::slice::from_ref(&creator), None)? {
             let mut acl = cumulo_core::object::Acl::clone(&grant.acl);
             acl.remove_principal(&creator);
             tx.set_acl(&grant.list, &grant.id, &acl)?;
