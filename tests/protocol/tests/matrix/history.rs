@@ -219,6 +219,10 @@ impl Stage<'_> {
         if matches!(status, "401" | "403") && method != "HEAD" {
             return refusal_problem(&response.json, Some(response));
         }
+        let (total, seen) = (response.header("total-objects"), told.map_or(0, BTreeSet::len));
+        if method == "HEAD" && told.is_some() && total != seen.to_string() {
+            return Some(format!("counts {total}"));
+        }
         self.body_problem(method, told, &response.json)
             .or_else(|| self.change_problem(method, told))
     }
