@@ -141,6 +141,13 @@ impl Api {
         Target::parse_among(path, &self.added)
     }
 
+    /// The kinds of objects that have URLs of their own, those of plugins included.
+    pub(crate) fn object_kinds(&self) -> Vec<&'static str> {
+        let resources = RESOURCES.iter().chain(&self.added);
+        let has_urls = |resource: &&&Resource| !resource.object_methods.is_empty();
+        resources.filter(has_urls).map(|resource| resource.name).collect()
+    }
+
     /// The plugin that has added this kind of objects.
     pub fn owner(&self, resource: &Resource) -> Option<&dyn Plugin> {
         let mut plugins = self.plugins.iter().map(AsRef::as_ref);

@@ -282,11 +282,9 @@ impl Authorizer<'_> {
         permissions: &[&str],
         tx: &mut dyn Transaction,
     ) -> Result<Vec<String>> {
-        let mut grants = tx.granted(self.principals)?;
-        grants.retain(|grant| {
-            grant.list.resource == resource.name
-                && permissions.iter().any(|held| grant.acl.grants(held, self.principals))
-        });
+        let mut grants = tx.granted(self.principals, Some(&[resource.name]))?;
+        grants
+            .retain(|grant| permissions.iter().any(|held| grant.acl.grants(held, self.principals)));
         Ok(grants.into_iter().map(|grant| grant.id).collect())
     }
 

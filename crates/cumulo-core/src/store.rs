@@ -317,9 +317,14 @@ pub trait Transaction: Outbox {
         permissions: &[&str],
     ) -> Result<Vec<String>>;
 
-    /// All live objects whose own access control list names any of `principals`, in no particular
-    /// order, each once.
-    fn granted(&mut self, principals: &[String]) -> Result<Vec<Grant>>;
+    /// The live objects of these kinds, or of all, whose own access control list names any of
+    /// `principals`, in no particular order, each once. What history entries there are does not
+    /// matter unless they are asked for: every write leaves one.
+    fn granted(&mut self, principals: &[String], resources: Option<&[&str]>) -> Result<Vec<Grant>>;
+
+    /// Takes `principal` out of the access control lists of all objects, without a change of
+    /// timestamps.
+    fn revoke(&mut self, principal: &str) -> Result<()>;
 
     /// URIs of the groups that any of `members` belongs to, sorted, each once. May come from a
     /// cache that follows commits.

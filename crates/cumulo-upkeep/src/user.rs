@@ -71,7 +71,7 @@ pub async fn survey(store: &Arc<dyn Store>, user: &User) -> Result<Survey> {
             groups: tx.groups(&[&user.principal])?.to_vec(),
             ..Survey::default()
         };
-        for grant in tx.granted(std::slice::from_ref(&user.principal))? {
+        for grant in tx.granted(std::slice::from_ref(&user.principal), None)? {
             let place = (grant.list, grant.id);
             if place == user.account {
                 continue;

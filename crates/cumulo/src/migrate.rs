@@ -68,9 +68,11 @@ fn postgresql(url: &SecretString, dry_run: bool) -> anyhow::Result<String> {
         ),
         PostgresMigration::Completed => would(
             "The tables of Kinto are there; what Cumulo adds to them was added: the trigger that \
-             keeps the order of commits, and the table of messages to listeners.",
+             keeps the order of commits, the table of messages to listeners, and the index of \
+             permissions without those on history entries.",
             "The tables of Kinto are there; what Cumulo adds to them would be added: the trigger \
-             that keeps the order of commits, and the table of messages to listeners.",
+             that keeps the order of commits, the table of messages to listeners, and the index \
+             of permissions without those on history entries.",
         ),
         PostgresMigration::Current => "The database is up to date.".to_owned(),
     })

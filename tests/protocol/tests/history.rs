@@ -7,6 +7,10 @@ mod replay;
 #[path = "history/snapshot.rs"]
 mod snapshot;
 
+use cumulo_core::{
+    object::{Acl, List},
+    store::{Access, Outcome},
+};
 use protocol_tests::{App, Client, Kind, Response, on_each_store};
 use serde_json::{Value, json};
 
@@ -26,6 +30,7 @@ on_each_store! {
     a_partial_answer_is_no_partial_entry
     what_is_excluded_is_not_noted
     old_entries_end
+    what_has_the_id_of_an_old_entry_stays
     trimmed_users_are_counted_alone
     entries_can_be_deleted_and_leave_tombstones
     entries_have_no_urls
@@ -271,6 +276,34 @@ fn old_entries_end(kind: Kind) {
     assert_eq!(ann.get(&format!("{HISTORY}?resource_name=record")).ids().len(), 3, "in a batch");
     let with_tombstones = ann.get(&format!("{HISTORY}?_since=0"));
     assert_eq!(with_tombstones.ids().len(), 5, "nothing stays of them");
+}
+
+fn what_has_the_id_of_an_old_entry_stays(kind: Kind) {
+    // Kinto removes what has the ids of old entries, wherever it is.
+    let trims = [("history.auto_trim_max_count", "1"), ("history.auto_trim_threshold", "0")];
+    let app = with(kind, &trims);
+    let ann = app.user("ann");
+    ann.with_records("b", "c", &[("r", json!({}))]);
+    ann.with_records("b2", "c", &[]);
+    let old = ann.get(&format!("{HISTORY}?resource_name=record")).ids().concat();
+    let (id, bob) = (old.clone(), app.id_of("bob"));
+    let put_twins = app.store().transact(Access::Write, move |tx| {
+        let mut acl = Acl::default();
+        acl.add("read", &bob);
+        let (entries, records) = ("/buckets/b2", "/buckets/b2/collections/c");
+        let data = r#"{"resource_name":"record","action":"create","uri":"/twin"}"#;
+        tx.put(&List::new(entries, "history"), &id, None, data, None)?;
+        tx.put(&List::new(records, "record"), &id, None, r#"{"n":1}"#, Some(&acl))?;
+        Ok((Outcome::Commit, ()))
+    });
+    app.wait(put_twins).unwrap();
+    ann.put(&format!("{RECORDS}/r"), &json!({})).expect(200);
+    let kept = ann.get(&format!("{HISTORY}?resource_name=record")).is(200);
+    assert_eq!(told(&kept), [format!("update {RECORDS}/r")], "the old entry has ended");
+    assert!(ann.get("/buckets/b2/history").is(200).ids().contains(&old.as_str()));
+    let stayed =
+        app.user("bob").get(&format!("/buckets/b2/collections/c/records/{old}")).is(200).json;
+    assert_eq!(stayed["data"]["n"], 1);
 }
 
 fn trimmed_users_are_counted_alone(kind: Kind) {

@@ -140,7 +140,7 @@ fn project(entry: &Map<String, Value>, fields: &[Vec<String>]) -> Map<String, Va
 
 fn entries(api: &Api, principals: &[String], tx: &mut dyn Transaction) -> Result<Vec<Entry>> {
     let mut rights: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for grant in tx.granted(principals)? {
+    for grant in tx.granted(principals, Some(&api.object_kinds()))? {
         let held = grant.acl.0.keys().filter(|name| grant.acl.grants(name, principals));
         let uri = uri_of(&grant.list, &grant.id);
         rights.entry(uri).or_default().extend(held.cloned());

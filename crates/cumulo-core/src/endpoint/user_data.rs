@@ -31,6 +31,7 @@ pub(crate) fn delete(
     authorization::require_named(&api.settings, "user-data_delete", &principals, user)?;
     let timestamp = tx.timestamp(&crate::object::List::new("", "userdata"))?;
     let events = delete_owned(api, call, principal, tx)?;
+    tx.revoke(principal)?;
     tx.leave_all(principal)?;
     tx.disband(principal)?;
     let mut reply = Reply::json(StatusCode::OK, &json!({"data": {"principal": principal}}));
@@ -39,8 +40,8 @@ pub(crate) fn delete(
     Ok(reply)
 }
 
-/// Deletes the objects that only `principal` may write, topmost first, and takes its name out of
-/// the access control lists of the others. Returns what is to be told of it.
+/// Deletes the objects that only `principal` may write, topmost first. Returns what is to be told of
+/// it.
 fn delete_owned(
     api: &Api,
     call: &Call,
@@ -48,19 +49,13 @@ fn delete_owned(
     tx: &mut dyn Transaction,
 ) -> Result<Vec<Event>> {
     let mut events = Vec::new();
-    let mut grants = tx.granted(&[principal.to_owned()])?;
+    let mut grants = tx.granted(&[principal.to_owned()], Some(&api.object_kinds()))?;
+    grants.retain(|grant| grant.acl.is_written_by_only(principal));
     grants.sort_by_key(|grant| uri_of(&grant.list, &grant.id).matches('/').count());
     for grant in grants {
         // An object above it may have gone meanwhile, and this one with it.
-        if tx.acl(&grant.list, &grant.id)?.is_none() {
-            continue;
-        }
-        if grant.acl.is_written_by_only(principal) {
+        if tx.acl(&grant.list, &grant.id)?.is_some() {
             events.extend(delete_one(api, call, principal, &grant, tx)?);
-        } else {
-            let mut acl = Acl::clone(&grant.acl);
-            acl.remove_principal(principal);
-            tx.set_acl(&grant.list, &grant.id, &acl)?;
         }
     }
     Ok(events)

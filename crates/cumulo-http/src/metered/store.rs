@@ -192,8 +192,12 @@ impl Transaction for Metered<'_> {
         })
     }
 
-    fn granted(&mut self, principals: &[String]) -> Result<Vec<Grant>> {
-        self.timed(PERMISSION, "get_accessible_objects", |tx| tx.granted(principals))
+    fn granted(&mut self, principals: &[String], resources: Option<&[&str]>) -> Result<Vec<Grant>> {
+        self.timed(PERMISSION, "get_accessible_objects", |tx| tx.granted(principals, resources))
+    }
+
+    fn revoke(&mut self, principal: &str) -> Result<()> {
+        self.timed(PERMISSION, "remove_principal", |tx| tx.revoke(principal))
     }
 
     fn groups(&mut self, members: &[&str]) -> Result<Arc<Vec<String>>> {

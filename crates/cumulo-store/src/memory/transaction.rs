@@ -227,7 +227,8 @@ impl Transaction for Tx<'_> {
             .collect())
     }
 
-    fn granted(&mut self, principals: &[String]) -> Result<Vec<Grant>> {
+    fn granted(&mut self, principals: &[String], resources: Option<&[&str]>) -> Result<Vec<Grant>> {
+        let is_asked = |list: &List| resources.is_none_or(|kinds| kinds.contains(&list.resource));
         let named = |stored: &&Stored| {
             stored.acl.0.keys().any(|permission| stored.acl.grants(permission, principals))
         };
@@ -235,6 +236,7 @@ impl Transaction for Tx<'_> {
             .state
             .lists
             .iter()
+            .filter(|(list, _)| is_asked(list))
             .flat_map(|(list, objects)| {
                 objects.by_time.values().filter(named).map(|stored| Grant {
                     list: list.clone(),
@@ -243,6 +245,15 @@ impl Transaction for Tx<'_> {
                 })
             })
             .collect())
+    }
+
+    fn revoke(&mut self, principal: &str) -> Result<()> {
+        self.write()?;
+        for Grant { list, id, mut acl } in self.granted(&[principal.to_owned()], None)? {
+            Arc::make_mut(&mut acl).remove_principal(principal);
+            self.set_acl(&list, &id, &acl)?;
+        }
+        Ok(())
     }
 
     fn groups(&mut self, members: &[&str]) -> Result<Arc<Vec<String>>> {

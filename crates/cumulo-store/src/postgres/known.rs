@@ -98,6 +98,10 @@ impl Known {
         }
     }
 
+    pub(super) fn forget_objects(&mut self) {
+        self.objects.clear();
+    }
+
     /// Learns what was found.
     pub(super) fn merge(&mut self, found: Self) {
         for (list, objects) in found.objects {

@@ -9,6 +9,7 @@ const PERMISSION: u32 = 2;
 const SCHEMA: &str = include_str!("schema.sql");
 const COMMIT_ORDER: &str = include_str!("commit_order.sql");
 const OUTBOX: &str = include_str!("outbox.sql");
+const GRANTED: &str = include_str!("granted.sql");
 
 /// What is wrong with a database that only Kinto has migrated.
 pub(super) const NO_OUTBOX: &str =
@@ -24,6 +25,7 @@ struct Found {
     permission: Option<u32>,
     keeps_commit_order: bool,
     has_outbox: bool,
+    has_granted_index: bool,
 }
 
 /// What a migration did, or would do.
@@ -32,7 +34,8 @@ pub enum PostgresMigration {
     /// All tables were created.
     Created,
     /// The database of Kinto, or of an earlier version of this program, got what it lacked: the
-    /// trigger that keeps timestamps in the order of commits, or the table of messages.
+    /// trigger that keeps timestamps in the order of commits, the table of messages, or the index
+    /// of permissions without those on history entries.
     Completed,
     /// There was nothing to do.
     Current,
@@ -129,14 +132,16 @@ pub(super) fn migrate(connection: &mut Connection, dry_run: bool) -> Result<Post
             run(connection, SCHEMA)?;
             run(connection, COMMIT_ORDER)?;
             run(connection, OUTBOX)?;
+            run(connection, GRANTED)?;
         }
         PostgresMigration::Created
-    } else if !found.keeps_commit_order || !found.has_outbox {
+    } else if !(found.keeps_commit_order && found.has_outbox && found.has_granted_index) {
         if !dry_run && !found.keeps_commit_order {
             run(connection, COMMIT_ORDER)?;
         }
         if !dry_run {
             run(connection, OUTBOX)?;
+            run(connection, GRANTED)?;
         }
         PostgresMigration::Completed
     } else {
@@ -157,6 +162,7 @@ impl Found {
             to_regclass('records') IS NOT NULL, to_regclass('metadata') IS NOT NULL, \
             to_regclass('access_control_entries') IS NOT NULL, \
             to_regclass('cumulo_message') IS NOT NULL, \
+            to_regclass('idx_cumulo_access_control_entries_principal') IS NOT NULL, \
             EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('objects') \
                 AND tgname = 'cumulo_commit_order' AND tgenabled <> 'D')";
         let mut found = Self::default();
@@ -164,16 +170,17 @@ impl Found {
         connection.simple(SQL, &mut |mut row| {
             found.encoding = row.owned()?;
             found.time_zone = row.owned()?;
-            for _ in 0..6 {
+            for _ in 0..7 {
                 flags.push(row.text()? == "t");
             }
             Ok(())
         })?;
-        let [objects, records, metadata, entries, outbox, trigger] = flags[..] else {
+        let [objects, records, metadata, entries, outbox, index, trigger] = flags[..] else {
             return Ok(found);
         };
         found.keeps_commit_order = trigger;
         found.has_outbox = outbox;
+        found.has_granted_index = index;
         if objects || records {
             // Kinto wrote no version down before it had migrations.
             found.storage = Some(version(connection, metadata, "storage")?.unwrap_or(1));

@@ -379,11 +379,21 @@ pub(super) fn shared(list: &List, principals: &[String], permissions: &[&str]) -
     Command::new(SQL, vec![parent, resource, prefix, principals, permissions, end])
 }
 
-/// URIs of objects whose access control lists name any of `principals`.
-pub(super) fn granted(principals: &[String]) -> Command {
-    const SQL: &str = "SELECT DISTINCT object_id FROM access_control_entries \
+/// URIs of objects whose access control lists name any of `principals`; those of history entries
+/// only if they are wanted. The condition is that of an index without them.
+pub(super) fn granted(principals: &[String], wants_history: bool) -> Command {
+    const ALL: &str = "SELECT DISTINCT object_id FROM access_control_entries \
         WHERE principal = ANY($1)";
-    Command::new(SQL, vec![Param::Texts(principals.to_vec())])
+    const BUT_HISTORY: &str = "SELECT DISTINCT object_id FROM access_control_entries \
+        WHERE principal = ANY($1) AND split_part(object_id, '/', 4) <> 'history'";
+    let sql = if wants_history { ALL } else { BUT_HISTORY };
+    Command::new(sql, vec![Param::Texts(principals.to_vec())])
+}
+
+/// Takes a principal out of all access control lists.
+pub(super) fn revoke(principal: &str) -> Command {
+    const SQL: &str = "DELETE FROM access_control_entries WHERE principal = $1";
+    Command::new(SQL, vec![Param::from(principal)])
 }
 
 /// Lists with their timestamps: parent, resource, timestamp. The objects are not read one by one:

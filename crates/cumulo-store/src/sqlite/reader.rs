@@ -295,8 +295,12 @@ impl Transaction for ReadTx<'_> {
         self.rows()?.0.shared(list, principals, permissions)
     }
 
-    fn granted(&mut self, principals: &[String]) -> Result<Vec<Grant>> {
-        self.rows()?.0.granted(principals)
+    fn granted(&mut self, principals: &[String], resources: Option<&[&str]>) -> Result<Vec<Grant>> {
+        self.rows()?.0.granted(principals, resources)
+    }
+
+    fn revoke(&mut self, _: &str) -> Result<()> {
+        Err(Error::ReadOnly)
     }
 
     fn groups(&mut self, members: &[&str]) -> Result<Arc<Vec<String>>> {

@@ -15,6 +15,26 @@ use serde_json::Value;
 use super::{Shared, cache::ListRow, connection::failed, sql::Sql};
 use crate::run;
 
+/// Objects whose access control list names any of the principals.
+const GRANTED: &str = "SELECT list.parent, list.resource, object.id, object.acl
+    FROM object CROSS JOIN list ON list.id = object.list
+    WHERE object.acl IN (SELECT acl FROM access
+        WHERE principal IN (SELECT value FROM json_each(?1)))";
+
+/// The same of some kinds. The index leads from one list that an access control list is used in to
+/// the next, so that objects of other kinds, however many, are not read.
+pub(super) const GRANTED_AMONG: &str = "WITH RECURSIVE used (acl, list) AS (
+    SELECT acl, (SELECT min(list) FROM object WHERE object.acl = named.acl)
+        FROM (SELECT DISTINCT acl FROM access
+            WHERE principal IN (SELECT value FROM json_each(?1))) AS named
+    UNION ALL SELECT acl, (SELECT min(list) FROM object
+            WHERE object.acl = used.acl AND object.list > used.list)
+        FROM used WHERE list IS NOT NULL)
+    SELECT list.parent, list.resource, object.id, object.acl
+    FROM used CROSS JOIN list ON list.id = used.list
+        AND list.resource IN (SELECT value FROM json_each(?2))
+    CROSS JOIN object ON object.acl = used.acl AND object.list = used.list";
+
 /// The database as one connection sees it.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
@@ -101,13 +121,19 @@ impl Rows<'_> {
         ids.collect::<rusqlite::Result<_>>().map_err(failed)
     }
 
-    pub(super) fn granted(self, principals: &[String]) -> Result<Vec<Grant>> {
-        const SQL: &str = "SELECT list.parent, list.resource, object.id, object.acl
-            FROM object CROSS JOIN list ON list.id = object.list
-            WHERE object.acl IN (SELECT acl FROM access
-                WHERE principal IN (SELECT value FROM json_each(?1)))";
-        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
-        let mut rows = statement.query([json(principals)]).map_err(failed)?;
+    pub(super) fn granted(
+        self,
+        principals: &[String],
+        resources: Option<&[&str]>,
+    ) -> Result<Vec<Grant>> {
+        let sql = if resources.is_some() { GRANTED_AMONG } else { GRANTED };
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let principals = json(principals);
+        let mut rows = match resources {
+            Some(resources) => statement.query(params![principals, json(resources)]),
+            None => statement.query([principals]),
+        }
+        .map_err(failed)?;
         let mut grants = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
             let resource: String = row.get(1).map_err(failed)?;
@@ -117,6 +143,26 @@ impl Rows<'_> {
             grants.push(Grant { list, id: row.get(2).map_err(failed)?, acl });
         }
         Ok(grants)
+    }
+
+    /// The access control lists that name a principal.
+    pub(super) fn acls_naming(self, principal: &str) -> Result<Vec<i64>> {
+        const SQL: &str = "SELECT DISTINCT acl FROM access WHERE principal = ?1";
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        let acls = statement.query_map([principal], |row| row.get(0)).map_err(failed)?;
+        acls.collect::<rusqlite::Result<_>>().map_err(failed)
+    }
+
+    /// The lists in which something has this access control list.
+    pub(super) fn lists_with(self, acl: i64) -> Result<Vec<List>> {
+        const SQL: &str = "SELECT parent, resource FROM list
+            WHERE id IN (SELECT list FROM object WHERE acl = ?1)";
+        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
+        let lists = statement.query_map([acl], |row| {
+            let resource = self.shared.resources.intern(row.get_ref(1)?.as_str()?);
+            Ok(List::new(row.get::<_, String>(0)?, resource))
+        });
+        lists.map_err(failed)?.collect::<rusqlite::Result<_>>().map_err(failed)
     }
 
     pub(super) fn groups(self, members: &[&str]) -> Result<Arc<Vec<String>>> {

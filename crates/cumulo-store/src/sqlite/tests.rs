@@ -125,7 +125,7 @@ fn a_reopened_file_has_everything() {
         assert_eq!((entry.object.data.as_str(), &*entry.acl), (r#"{"n":1}"#, &acl()));
         assert_eq!(*tx.acl(&posts(), "b")?.unwrap(), acl());
         assert_eq!(*tx.groups(&[member])?, [group]);
-        assert_eq!(tx.granted(&["alice".into()])?[0].list, posts());
+        assert_eq!(tx.granted(&["alice".into()], None)?[0].list, posts());
         let all = tx.collect(&posts(), &Query { tombstones: true, ..Query::default() })?;
         assert_eq!(all.len(), 2);
         Ok(())
@@ -419,6 +419,20 @@ fn connection(db: &Db) -> rusqlite::Connection {
     let mut connection = connection::open_writer(&db.path(), &Options::default()).unwrap();
     schema::migrate(&mut connection, &db.path()).unwrap();
     connection
+}
+
+#[test]
+fn kinds_that_are_not_asked_for_are_not_read() {
+    let db = Db::new();
+    let connection = connection(&db);
+    let text = rows::GRANTED_AMONG.to_owned();
+    let params = ["[\"alice\"]", "[\"bucket\"]"].map(|text| text.to_owned().into()).into();
+    let plan = plan(&connection, &sql::Sql { text, params });
+    let reads: Vec<_> = plan.lines().filter(|line| line.contains(" object ")).collect();
+    let by_list = "SEARCH object USING COVERING INDEX object_acl (acl=? AND list=?)";
+    let next_list = "SEARCH object USING COVERING INDEX object_acl (acl=? AND list>?)";
+    let first_list = "SEARCH object USING COVERING INDEX object_acl (acl=?)";
+    assert_eq!(reads, [first_list, next_list, by_list], "{plan}");
 }
 
 #[test]

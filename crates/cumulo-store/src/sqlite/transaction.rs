@@ -178,8 +178,22 @@ impl Transaction for WriteTx<'_> {
         self.rows().shared(list, principals, permissions)
     }
 
-    fn granted(&mut self, principals: &[String]) -> Result<Vec<Grant>> {
-        self.rows().granted(principals)
+    fn granted(&mut self, principals: &[String], resources: Option<&[&str]>) -> Result<Vec<Grant>> {
+        self.rows().granted(principals, resources)
+    }
+
+    fn revoke(&mut self, principal: &str) -> Result<()> {
+        self.write()?;
+        for id in self.rows().acls_naming(principal)? {
+            for list in self.rows().lists_with(id)? {
+                self.changes.touched.insert(list, Touched::All);
+            }
+            let mut acl = Acl::clone(&*self.rows().interned(Some(id))?);
+            acl.remove_principal(principal);
+            let left = self.acl_id(&acl)?;
+            self.execute("UPDATE object SET acl = ?1 WHERE acl = ?2", params![left, id])?;
+        }
+        Ok(())
     }
 
     fn groups(&mut self, members: &[&str]) -> Result<Arc<Vec<String>>> {

@@ -33,7 +33,7 @@ pub(crate) fn all_below_is_removed(db: &Db) {
         assert!(db.shared(&list, "alice").is_empty());
         assert!(matches!(db.try_read(move |tx| tx.timestamp(&list)), Err(Error::ReadOnly)));
     }
-    assert!(db.read(|tx| tx.granted(&["alice".into()])).is_empty());
+    assert!(db.read(|tx| tx.granted(&["alice".into()], None)).is_empty());
 }
 
 pub(crate) fn erased_objects_leave_no_trace(db: &Db) {
@@ -204,7 +204,7 @@ pub(crate) fn a_flush_empties_everything(db: &Db) {
         assert_eq!(db.count(&list, &Query::default()), 0);
     }
     assert!(db.groups("alice").is_empty());
-    assert!(db.read(|tx| tx.granted(&["alice".into()])).is_empty());
+    assert!(db.read(|tx| tx.granted(&["alice".into()], None)).is_empty());
     db.put_acl(&posts(), "a", &acl("read", "alice"));
     assert_eq!(*db.acl(&posts(), "a").unwrap(), acl("read", "alice"));
     assert_eq!(db.shared(&posts(), "alice"), ["a"]);

@@ -81,6 +81,8 @@ macro_rules! store_contract {
                     shared_covers_one_list,
                     shared_forgets_what_was_deleted,
                     granted_names_each_object_once,
+                    granted_can_be_asked_for_some_kinds,
+                    a_principal_can_be_revoked_everywhere,
                     principals_match_exactly,
                     groups_are_sorted_and_unique,
                     joining_twice_is_joining_once,

@@ -140,7 +140,7 @@ fn look(tx: &mut dyn Transaction) -> Result<String> {
     }
     for user in USERS {
         let groups = tx.groups(&[user])?;
-        let mut granted: Vec<_> = tx.granted(&[user.into()])?;
+        let mut granted: Vec<_> = tx.granted(&[user.into()], None)?;
         granted.sort_by(|a, b| (&a.list, &a.id).cmp(&(&b.list, &b.id)));
         let mut shared = tx.shared(&lists()[3], &[user.into()], &["read", "write"])?;
         shared.sort_unstable();

@@ -267,7 +267,7 @@ pub(crate) fn restored_permissions_are_found(db: &Db) {
     restore(db, &posts(), live("b", 7), acl("read", "bob")).unwrap();
     assert_eq!(db.shared(&posts(), "alice"), ["a"]);
     assert_eq!(db.shared(&posts(), "bob"), ["b"]);
-    assert_eq!(db.read(|tx| tx.granted(&["alice".into()])).len(), 1);
+    assert_eq!(db.read(|tx| tx.granted(&["alice".into()], None)).len(), 1);
 }
 
 pub(crate) fn timestamps_increase_after_restoring(db: &Db) {

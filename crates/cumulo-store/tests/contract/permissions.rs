@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use cumulo_core::object::{Acl, List};
+use cumulo_core::{
+    object::{Acl, List},
+    resource::uri_of,
+};
 
 use crate::db::{Db, acl, posts};
 
@@ -14,7 +17,7 @@ fn drafts() -> List {
 
 fn granted(db: &Db, principals: &[&str]) -> Vec<(String, Arc<Acl>)> {
     let principals: Vec<_> = principals.iter().map(ToString::to_string).collect();
-    let grants = db.read(move |tx| tx.granted(&principals));
+    let grants = db.read(move |tx| tx.granted(&principals, None));
     let name = |list: &List, id: &str| format!("{} {} {id}", list.parent, list.resource);
     let mut named: Vec<_> =
         grants.into_iter().map(|grant| (name(&grant.list, &grant.id), grant.acl)).collect();
@@ -74,6 +77,71 @@ pub(crate) fn granted_names_each_object_once(db: &Db) {
     assert_eq!(granted(db, &["alice"]), [post]);
     assert_eq!(granted(db, &["carol"]), [bucket]);
     assert!(granted(db, &[]).is_empty());
+}
+
+pub(crate) fn granted_can_be_asked_for_some_kinds(db: &Db) {
+    let (bucket, blog) = (List::new("", "bucket"), "/buckets/blog");
+    db.put_acl(&bucket, "blog", &acl("read", "alice"));
+    db.put_acl(&List::new(blog, "group"), "g", &acl("read", "alice"));
+    db.put_acl(&posts(), "a", &acl("write", "alice"));
+    db.put_acl(&drafts(), "a", &acl("read", "alice"));
+    db.put_acl(&List::new("", "account"), "history", &acl("read", "alice"));
+    // In two lists, and of no kind that is asked for.
+    for parent in [blog, "/buckets/other"] {
+        db.put_acl(&List::new(parent, "history"), "e", &acl("read", "alice"));
+    }
+    let granted = |kinds: &'static [&'static str]| {
+        let grants = db.read(move |tx| tx.granted(&["alice".into()], Some(kinds)));
+        let mut uris: Vec<_> = grants.iter().map(|it| uri_of(&it.list, &it.id)).collect();
+        uris.sort_unstable();
+        uris
+    };
+    let records =
+        ["/buckets/blog/collections/drafts/records/a", "/buckets/blog/collections/posts/records/a"];
+    assert_eq!(granted(&["record"]), records);
+    assert_eq!(granted(&["group", "bucket"]), [blog, "/buckets/blog/groups/g"]);
+    assert_eq!(granted(&["account", "collection"]), ["/accounts/history"]);
+    assert_eq!(granted(&["history"]), ["/buckets/blog/history/e", "/buckets/other/history/e"]);
+    assert!(granted(&[]).is_empty());
+    assert_eq!(db.read(|tx| tx.granted(&["alice".into()], None)).len(), 7);
+}
+
+pub(crate) fn a_principal_can_be_revoked_everywhere(db: &Db) {
+    let mut both = acl("read", "alice");
+    both.add("write", "alice");
+    both.add("write", "bob");
+    let entries = List::new("/buckets/blog", "history");
+    for id in ["a", "b"] {
+        db.put_acl(&posts(), id, &both);
+    }
+    db.put_acl(&drafts(), "a", &both);
+    db.put_acl(&entries, "e", &acl("read", "alice"));
+    db.put_acl(&drafts(), "c", &acl("read", "alice2"));
+    let places = [(posts(), "a"), (posts(), "b"), (drafts(), "a"), (entries, "e"), (drafts(), "c")];
+    let acls = |db: &Db| {
+        let read = places.clone().map(|(list, id)| db.read(move |tx| tx.acl(&list, id)).unwrap());
+        read.map(|acl| Acl::clone(&acl))
+    };
+    let before = acls(db);
+    let timestamp = db.read(|tx| tx.timestamp(&posts()));
+    // Undone first, and what the transaction itself sees.
+    db.write(move |tx| {
+        tx.savepoint()?;
+        tx.revoke("alice")?;
+        assert_eq!(tx.acl(&posts(), "a")?.as_deref(), Some(&acl("write", "bob")));
+        tx.rollback()?;
+        assert_eq!(tx.acl(&posts(), "a")?.as_deref(), Some(&both));
+        Ok(())
+    });
+    assert_eq!(acls(db), before);
+    db.write(|tx| tx.revoke("alice"));
+    let bobs = || acl("write", "bob");
+    assert_eq!(acls(db), [bobs(), bobs(), bobs(), Acl::default(), acl("read", "alice2")]);
+    assert!(granted(db, &["alice"]).is_empty());
+    assert_eq!(granted(db, &["bob"]).len(), 3);
+    assert_eq!(db.read(|tx| tx.timestamp(&posts())), timestamp);
+    db.write(|tx| tx.revoke("nobody"));
+    assert_eq!(granted(db, &["bob"]).len(), 3);
 }
 
 pub(crate) fn principals_match_exactly(db: &Db) {

@@ -230,7 +230,7 @@ pub(crate) fn a_transaction_sees_its_own_changes(db: &Db) {
         assert_eq!(tx.timestamp(&List::new("", "touched"))?, Timestamp(NOW));
         assert_eq!(*tx.groups(&["alice", "bob", "carol", "dan"])?, [GROUP]);
         assert_eq!(tx.shared(&posts(), &["alice".into()], &["read"])?, ["new"]);
-        assert_eq!(tx.granted(&["bob".into()])?.len(), 2);
+        assert_eq!(tx.granted(&["bob".into()], None)?.len(), 2);
         assert!(tx.get(&List::new("/buckets/other", "collection"), "a")?.is_none());
         Ok(())
     });

@@ -186,7 +186,7 @@ pub(crate) fn what_is_moved_is_whole(db: &Db) {
     assert_eq!(db.ids(&deep(OLD)), ["d"]);
     assert_eq!(*db.acl(&list, "a").unwrap(), acl("read", "alice"));
     assert_eq!(db.shared(&list, "alice"), ["a"]);
-    let granted = db.read(|tx| tx.granted(&["alice".into()]));
+    let granted = db.read(|tx| tx.granted(&["alice".into()], None));
     assert_eq!(granted.len(), 1);
     assert_eq!((&granted[0].list, granted[0].id.as_str()), (&list, "a"));
     assert_eq!(db.groups("alice"), [group(OLD)]);

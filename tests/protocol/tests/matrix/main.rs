@@ -2,11 +2,12 @@
 //! expected follows from the two tables beside this file and a page of rules ([`model`]).
 //!
 //! To cover another endpoint, add its lines to `requests.txt`; another kind of object also to
-//! `rights.txt`, and one such object to `world.rs`.
+//! `rights.txt`, and one such object to `world.rs`. Accounts and history have tables of their own.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod accounts;
 mod default_bucket;
+mod history;
 mod model;
 mod rehearsal;
 mod world;
@@ -23,11 +24,13 @@ use world::{World, content};
 
 use accounts::accounts_are_for_their_owners_and_administrators;
 use default_bucket::the_default_bucket_is_a_bucket_like_others;
+use history::history_is_for_who_could_read_what_it_tells;
 
 on_each_store!(
     everybody_gets_what_is_theirs_and_no_more
     the_default_bucket_is_a_bucket_like_others
     accounts_are_for_their_owners_and_administrators
+    history_is_for_who_could_read_what_it_tells
 );
 
 fn everybody_gets_what_is_theirs_and_no_more(kind: Kind) {

@@ -190,12 +190,14 @@ impl Transaction for Tx<'_> {
         self.texts(statement::shared(list, principals, permissions))
     }
 
-    fn granted(&mut self, principals: &[String]) -> Result<Vec<Grant>> {
+    fn granted(&mut self, principals: &[String], resources: Option<&[&str]>) -> Result<Vec<Grant>> {
         const CHUNK: usize = 1000;
-        let uris = self.texts(statement::granted(principals))?;
+        let wants = |kind: &str| resources.is_none_or(|kinds| kinds.contains(&kind));
+        let uris = self.texts(statement::granted(principals, wants("history")))?;
         let mut grants = Vec::with_capacity(uris.len());
         for chunk in uris.chunks(CHUNK) {
-            let places: Vec<_> = chunk.iter().flat_map(|uri| self.places(uri)).collect();
+            let places = chunk.iter().flat_map(|uri| self.places(uri));
+            let places: Vec<_> = places.filter(|(list, _)| wants(list.resource)).collect();
             let objects = places.iter().map(|(list, id)| (list, id.as_str())).collect();
             self.fetch(&Wish { objects, ..Wish::default() })?;
             for (list, id) in places {
@@ -205,6 +207,12 @@ impl Transaction for Tx<'_> {
             }
         }
         Ok(grants)
+    }
+
+    fn revoke(&mut self, principal: &str) -> Result<()> {
+        self.require_write()?;
+        self.known.forget_objects();
+        self.keep(statement::revoke(principal))
     }
 
     fn groups(&mut self, members: &[&str]) -> Result<Arc<Vec<String>>> {
