@@ -34,7 +34,7 @@ const CATALOG: &str = "
     FROM metadata";
 
 /// What Cumulo adds to the schema of Kinto.
-const ADDED: [&str; 11] = [
+const ADDED: [&str; 12] = [
     "column|cumulo_message.attempts|",
     "column|cumulo_message.body|",
     "column|cumulo_message.created|",
@@ -44,6 +44,7 @@ const ADDED: [&str; 11] = [
     "constraint|cumulo_message_pkey|",
     "function|cumulo_commit_order|",
     "index|cumulo_message_pkey|",
+    "index|idx_cumulo_access_control_entries_principal|",
     "index|idx_cumulo_message_due|",
     "trigger|cumulo_commit_order|",
 ];
