@@ -1,18 +1,21 @@
 //! What a request did, for whoever wants to be told.
 //!
-//! Events ride on the [`Reply`] that they belong to: what an error or a
-//! savepoint undoes is never told. At the end of a request, or of a whole batch, those about the
-//! same list and action are [`merge`]d, the plugins hear of them in the transaction
-//! ([`Plugin::on_event`](crate::plugin::Plugin::on_event)), and once more when it is committed
-//! ([`Plugin::after_commit`](crate::plugin::Plugin::after_commit)).
+//! Events ride on the [`Reply`] that they belong to: what an error or a savepoint undoes is never
+//! told. At the end of a request, or of a whole batch, those about the same list and action are
+//! [`merge`]d, the plugins hear of them in the transaction ([`Plugin::on_event`]), and once more when
+//! it is committed ([`Plugin::after_commit`]).
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     api::Api,
     call::Call,
     error::{ApiError, Result},
     object::{Acl, Object, Timestamp},
+    plugin::Plugin,
     reply::Reply,
     resource::Target,
     store::Transaction,
@@ -135,21 +138,7 @@ impl Api {
         let mut done = std::mem::take(&mut reply.events);
         for _ in 0..ROUNDS {
             let mut raised = Vec::new();
-            for plugin in self.plugins.iter().filter(|_| !done.is_empty()) {
-                plugin.on_events(self, &done, tx, &mut raised)?;
-            }
-            let mut events = merge(done);
-            for event in &events {
-                for plugin in self.plugins.iter().filter(|it| it.subscribes(event.action)) {
-                    let begun = self.metrics.as_ref().map(|metrics| (metrics, Instant::now()));
-                    plugin.on_event(self, event, tx, &mut raised)?;
-                    if let Some((metrics, begun)) = begun {
-                        let name = format!("plugins.{}.seconds", plugin.name());
-                        metrics.timing(&name, begun.elapsed(), &[]);
-                    }
-                }
-            }
-            told.append(&mut events);
+            self.tell_round(done, &mut told, tx, &mut raised)?;
             if raised.is_empty() {
                 reply.events = told;
                 return Ok(reply);
@@ -158,6 +147,41 @@ impl Api {
         }
         tracing::error!("plugins raise events about events without end");
         Err(ApiError::internal(&self.settings.error_info_link))
+    }
+
+    /// Tells each plugin what it wants to know of this.
+    fn tell_round(
+        &self,
+        done: Vec<Event>,
+        told: &mut Vec<Event>,
+        tx: &mut dyn Transaction,
+        raised: &mut Vec<Event>,
+    ) -> Result<()> {
+        let listens = |plugin: &Arc<dyn Plugin>| done.iter().any(|it| plugin.subscribes(it.action));
+        let listeners: Vec<_> = self.plugins.iter().filter(|plugin| listens(plugin)).collect();
+        let mut took = vec![Duration::ZERO; listeners.len()];
+        for (plugin, took) in listeners.iter().zip(&mut took) {
+            let begun = Instant::now();
+            plugin.on_events(self, &done, tx, raised)?;
+            *took += begun.elapsed();
+        }
+        let mut events = merge(done);
+        for event in &events {
+            for (plugin, took) in listeners.iter().zip(&mut took) {
+                if plugin.subscribes(event.action) {
+                    let begun = Instant::now();
+                    plugin.on_event(self, event, tx, raised)?;
+                    *took += begun.elapsed();
+                }
+            }
+        }
+        told.append(&mut events);
+        if let Some(metrics) = &self.metrics {
+            for (plugin, took) in listeners.iter().zip(took) {
+                metrics.timing(&format!("plugins.{}.seconds", plugin.name()), took, &[]);
+            }
+        }
+        Ok(())
     }
 
     /// Tells plugins what was done, once it is committed.

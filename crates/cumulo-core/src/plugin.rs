@@ -1,13 +1,15 @@
 //! What a plugin can do. Each method has a default, so that a plugin only writes what it needs.
 //!
 //! - What it is: [`name`](Plugin::name), [`capability`](Plugin::capability)
-//! - Paths of its own: [`claims`](Plugin::claims), [`serve`](Plugin::serve),
-//!   [`answer`](Plugin::answer)
+//! - Paths of its own: [`claims`](Plugin::claims), [`target`](Plugin::target),
+//!   [`serve`](Plugin::serve), [`answer`](Plugin::answer)
 //! - Objects of its own: [`resources`](Plugin::resources), [`place`](Plugin::place),
 //!   [`prepare`](Plugin::prepare), [`before_put`](Plugin::before_put)
 //! - What others do: [`subscribes`](Plugin::subscribes), [`on_events`](Plugin::on_events),
-//!   [`on_event`](Plugin::on_event), [`after_commit`](Plugin::after_commit)
+//!   [`on_event`](Plugin::on_event), [`foresee`](Plugin::foresee),
+//!   [`after_commit`](Plugin::after_commit)
 //! - Users: [`authenticate`](Plugin::authenticate), [`describe_user`](Plugin::describe_user)
+//! - How it is described: [`describe`](Plugin::describe)
 //! - What it measures: [`metrics`](Plugin::metrics), [`endpoint_name`](Plugin::endpoint_name)
 //! - Its life: [`start`](Plugin::start), [`probe`](Plugin::probe), [`stop`](Plugin::stop)
 
@@ -167,7 +169,7 @@ pub trait Plugin: Send + Sync {
     }
 
     /// [`on_event`](Self::on_event) for everything that was done, one by one and in the order in
-    /// which it was done. It is called before that, and whatever the plugin subscribes to.
+    /// which it was done. It is called before that, if the plugin subscribes to any of it.
     fn on_events(
         &self,
         api: &Api,
