@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     /// Only these: create, read, list, unchanged, batch, filter, insert
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
-    /// Only these servers; Kinto takes most of the preparations
+    /// Only these servers, or the first four; Kinto takes most of the preparations
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
     servers: Vec<Name>,
 }
@@ -53,6 +53,38 @@ enum Name {
     Postgresql,
     /// Kinto on the same PostgreSQL
     Kinto,
+    /// Our program without a line for each request
+    Quiet,
+    /// Our program with the plugin history
+    History,
+    /// Our program with the plugin prometheus
+    Prometheus,
+    /// Our program with an event listener that writes to the log
+    Listener,
+}
+
+impl Name {
+    /// Whether it is there without being asked for.
+    fn is_usual(self) -> bool {
+        matches!(self, Self::Cumulo | Self::Smallest | Self::Postgresql | Self::Kinto)
+    }
+
+    /// The settings of our program with something more, or less, than usual.
+    fn settings(self) -> Option<(&'static str, &'static [(&'static str, &'static str)])> {
+        match self {
+            Self::Quiet => Some(("quiet", &[("kinto.log_level", "warn")])),
+            Self::History => Some(("history", &[("kinto.includes", "history flush")])),
+            Self::Prometheus => Some(("prometheus", &[("kinto.includes", "prometheus flush")])),
+            Self::Listener => Some((
+                "listener",
+                &[
+                    ("kinto.event_listeners", "log"),
+                    ("kinto.event_listeners.log.use", "cumulo.listeners.log"),
+                ],
+            )),
+            _ => None,
+        }
+    }
 }
 
 impl Arguments {
@@ -61,10 +93,18 @@ impl Arguments {
     }
 
     fn targets(&self) -> Result<Vec<Target>> {
-        let wants = |name| self.servers.is_empty() || self.servers.contains(&name);
+        let wants = |name: Name| match self.servers.as_slice() {
+            [] => name.is_usual(),
+            servers => servers.contains(&name),
+        };
         let mut targets = Vec::new();
         if wants(Name::Cumulo) {
-            targets.push(Target::cumulo(&self.server)?);
+            targets.push(Target::cumulo("cumulo", &self.server, &[])?);
+        }
+        for name in Name::value_variants().iter().filter(|name| wants(**name)) {
+            if let Some((title, settings)) = name.settings() {
+                targets.push(Target::cumulo(title, &self.server, settings)?);
+            }
         }
         if wants(Name::Smallest) {
             targets.push(Target::smallest(&project::release_build("smallest")?)?);

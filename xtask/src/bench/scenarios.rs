@@ -24,8 +24,9 @@ pub(super) fn measure(
 ) -> Result<()> {
     targets.iter_mut().try_for_each(Target::prepare)?;
     let (rounds, seconds) = if arguments.quick { (3, 1.0) } else { (5, 3.0) };
-    let columns =
-        ["", "server", "requests/s", "p50 ms", "p99 ms", "CPU ms/1,000", "against smallest"];
+    let first = reference(targets).map_or("", |index| targets[index].name);
+    let against = format!("against {first}");
+    let columns = ["", "server", "requests/s", "p50 ms", "p99 ms", "CPU ms/1,000", &against];
     let mut table = Table::new(&columns);
     let mut comparison = Comparison::default();
     for (scenario, _, title) in SCENARIOS.iter().filter(|it| arguments.wants(it.1)) {
@@ -45,16 +46,21 @@ pub(super) fn measure(
     if !table.is_empty() {
         println!(
             "\n{CONNECTIONS} connections, median of {rounds} rounds of {seconds} s each, in turns.\n\
-             Against smallest: requests per second of processor time.\n\n{table}"
+             Against {first}: requests per second of processor time.\n\n{table}"
         );
     }
     comparison.show();
     Ok(())
 }
 
+/// What the others are compared with: the smallest program, or else the first.
+fn reference(targets: &[Target]) -> Option<usize> {
+    let smallest = targets.iter().position(|it| it.dialect == Dialect::Smallest);
+    smallest.or(if targets.is_empty() { None } else { Some(0) })
+}
+
 fn rows(title: &str, targets: &[Target], measures: &[Vec<Measure>]) -> Vec<Vec<String>> {
-    let reference = targets.iter().position(|it| it.dialect == Dialect::Smallest);
-    let reference = reference.map(|index| &measures[index]);
+    let reference = reference(targets).map(|index| &measures[index]);
     let mut rows = Vec::new();
     for (target, rounds) in targets.iter().zip(measures) {
         let all = Measure::median(rounds);

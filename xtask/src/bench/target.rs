@@ -92,9 +92,13 @@ impl Target {
     }
 
     /// Our program.
-    pub(super) fn cumulo(arguments: &ServerArguments) -> Result<Self> {
-        let (folder, server) = arguments.start(&[])?;
-        Ok(Self::new("cumulo", Dialect::Kinto, server, None, folder))
+    pub(super) fn cumulo(
+        name: &'static str,
+        arguments: &ServerArguments,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
+        let (folder, server) = arguments.start(settings)?;
+        Ok(Self::new(name, Dialect::Kinto, server, None, folder))
     }
 
     /// What it is compared with: `benches/smallest`.
