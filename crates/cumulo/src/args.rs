@@ -147,6 +147,15 @@ pub(crate) struct Common {
     pub(crate) debug: bool,
 }
 
+/// What every command takes that uses the storage.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Stored {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
+    pub(crate) data: Option<PathBuf>,
+}
+
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Start {
     #[command(flatten)]
@@ -186,9 +195,7 @@ pub(crate) struct Init {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Migrate {
     #[command(flatten)]
-    pub(crate) common: Common,
-    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
-    pub(crate) data: Option<PathBuf>,
+    pub(crate) stored: Stored,
     /// Only tell what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -197,17 +204,13 @@ pub(crate) struct Migrate {
 #[derive(Debug, clap::Args)]
 pub(crate) struct FlushCache {
     #[command(flatten)]
-    pub(crate) common: Common,
-    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
-    pub(crate) data: Option<PathBuf>,
+    pub(crate) stored: Stored,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CreateUser {
     #[command(flatten)]
-    pub(crate) common: Common,
-    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
-    pub(crate) data: Option<PathBuf>,
+    pub(crate) stored: Stored,
     /// Name of the user
     #[arg(short, long, value_name = "NAME")]
     pub(crate) username: Option<String>,
@@ -220,9 +223,7 @@ pub(crate) struct CreateUser {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Change {
     #[command(flatten)]
-    pub(crate) common: Common,
-    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
-    pub(crate) data: Option<PathBuf>,
+    pub(crate) stored: Stored,
     /// Only tell what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -293,9 +294,7 @@ pub(crate) enum CountersCommand {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
     #[command(flatten)]
-    pub(crate) common: Common,
-    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
-    pub(crate) data: Option<PathBuf>,
+    pub(crate) stored: Stored,
     /// Before that, correct counts, and remove permissions and memberships of what is not there
     #[arg(long)]
     pub(crate) repair: bool,
@@ -322,9 +321,7 @@ pub(crate) struct Health {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
     #[command(flatten)]
-    pub(crate) common: Common,
-    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
-    pub(crate) data: Option<PathBuf>,
+    pub(crate) stored: Stored,
     /// Where to write it; `-` is the standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub(crate) output: PathBuf,
@@ -333,9 +330,7 @@ pub(crate) struct Export {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
     #[command(flatten)]
-    pub(crate) common: Common,
-    #[arg(long, value_name = "FOLDER", help = DATA_HELP)]
-    pub(crate) data: Option<PathBuf>,
+    pub(crate) stored: Stored,
     /// What `export` has written; `-` is the standard input
     #[arg(short, long, value_name = "FILE", default_value = "-", conflicts_with = "from_kinto")]
     pub(crate) input: PathBuf,
@@ -486,7 +481,7 @@ mod tests {
         let Command::Migrate(migrate) = parse("cumulo migrate --dry-run --ini a.ini -v") else {
             panic!()
         };
-        assert!(migrate.dry_run && migrate.common.debug);
+        assert!(migrate.dry_run && migrate.stored.common.debug);
         let Command::CreateUser(user) = parse("cumulo create-user --ini a.ini -u ann -p secret")
         else {
             panic!()
@@ -499,7 +494,7 @@ mod tests {
         let Command::FlushCache(flush) = parse("cumulo flush-cache --ini a.ini -q") else {
             panic!()
         };
-        assert!(flush.common.quiet);
+        assert!(flush.stored.common.quiet);
     }
 
     #[test]

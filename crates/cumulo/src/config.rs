@@ -145,12 +145,8 @@ impl Config {
     }
 
     /// What a command runs with that does not serve.
-    pub(crate) fn of_command(
-        common: &args::Common,
-        data: Option<&Path>,
-        env: &Env,
-    ) -> anyhow::Result<Self> {
-        let (common, data) = (common.clone(), data.map(Path::to_owned));
+    pub(crate) fn of_command(stored: &args::Stored, env: &Env) -> anyhow::Result<Self> {
+        let args::Stored { common, data } = stored.clone();
         Self::load(&args::Start { common, data, ..args::Start::default() }, env)
     }
 

@@ -39,8 +39,8 @@ impl fmt::Display for Refusal {
 
 /// Runs the command.
 pub(crate) fn run(args: &args::CreateUser, env: &Env) -> anyhow::Result<()> {
-    let config = Config::of_command(&args.common, args.data.as_deref(), env)?;
-    let _logs = logging::start(&config.settings, &args.common)?;
+    let config = Config::of_command(&args.stored, env)?;
+    let _logs = logging::start(&config.settings, &args.stored.common)?;
     if config.settings.readonly {
         bail!(Refusal::ReadOnly);
     }
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &args::CreateUser, env: &Env) -> anyhow::Result<()> {
         None => ask_password(&name, problem)?,
     };
     wiring::put_account(&config, &name, &password)?;
-    if args.common.quiet { Ok(()) } else { say(&format!("The account '{name}' is set up.")) }
+    if args.stored.common.quiet { Ok(()) } else { say(&format!("The account '{name}' is set up.")) }
 }
 
 fn checked(text: &str, problem: impl Fn(&str) -> Option<&'static str>) -> anyhow::Result<String> {

@@ -10,8 +10,8 @@ use crate::{
 
 /// Runs the command.
 pub(crate) fn run(args: &args::FlushCache, env: &Env) -> anyhow::Result<()> {
-    let config = Config::of_command(&args.common, args.data.as_deref(), env)?;
-    let _logs = logging::start(&config.settings, &args.common)?;
+    let config = Config::of_command(&args.stored, env)?;
+    let _logs = logging::start(&config.settings, &args.stored.common)?;
     let done = if config.settings.cache_backend == CacheEngine::Memory {
         "There is nothing to empty: the cache is in the memory of the service."
     } else {
@@ -19,5 +19,5 @@ pub(crate) fn run(args: &args::FlushCache, env: &Env) -> anyhow::Result<()> {
         runtime.block_on(async { anyhow::Ok(wiring::cache(&config)?.flush().await?) })?;
         "The cache is empty."
     };
-    if args.common.quiet { Ok(()) } else { say(done) }
+    if args.stored.common.quiet { Ok(()) } else { say(done) }
 }

@@ -12,8 +12,8 @@ use crate::{
 
 /// Runs the command.
 pub(crate) fn run(args: &args::Migrate, env: &Env) -> anyhow::Result<()> {
-    let config = Config::of_command(&args.common, args.data.as_deref(), env)?;
-    let _logs = logging::start(&config.settings, &args.common)?;
+    let config = Config::of_command(&args.stored, env)?;
+    let _logs = logging::start(&config.settings, &args.stored.common)?;
     let done = match &config.storage {
         Storage::Memory => "There is nothing to migrate: the storage is in memory.".to_owned(),
         Storage::Postgresql(url) => postgresql(url, args.dry_run)?,
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &args::Migrate, env: &Env) -> anyhow::Result<()> {
         }
     };
     let cache = migrate_cache(&config, args.dry_run)?;
-    if args.common.quiet {
+    if args.stored.common.quiet {
         return Ok(());
     }
     say(&done)?;

@@ -23,8 +23,8 @@ const BY: &str = concat!("cumulo ", env!("CARGO_PKG_VERSION"));
 pub(crate) fn run(args: &args::Export, env: &Env) -> anyhow::Result<()> {
     let output = Output::of(&args.output)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let (_logs, store) = super::open(&args.common, args.data.as_deref(), env, &clock)?;
-    let progress = Arc::new(Progress::new(Unit::Objects, args.common.quiet));
+    let (_logs, store) = super::open(&args.stored, env, &clock)?;
+    let progress = Arc::new(Progress::new(Unit::Objects, args.stored.common.quiet));
     let watch: Arc<dyn Watch> = Arc::clone(&progress) as _;
     let moving = export(&store, header(clock.now(), BY), output.opener(), watch);
     let moved = super::block_on(moving)?;

@@ -24,7 +24,7 @@ use crate::{args, config::Env};
 /// Runs the command.
 pub(crate) fn run(args: &args::Import, env: &Env) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let (_logs, store) = super::open(&args.common, args.data.as_deref(), env, &clock)?;
+    let (_logs, store) = super::open(&args.stored, env, &clock)?;
     let moved = match &args.from_kinto {
         Some(url) => pull(args, url, &store),
         None => read(args, &store),
@@ -38,7 +38,7 @@ fn mode(args: &args::Import) -> Mode {
 }
 
 fn read(args: &args::Import, store: &Arc<dyn Store>) -> anyhow::Result<()> {
-    let progress = Arc::new(Progress::new(Unit::Bytes, args.common.quiet));
+    let progress = Arc::new(Progress::new(Unit::Bytes, args.stored.common.quiet));
     let watch: Arc<dyn Watch> = Arc::clone(&progress) as _;
     let input = open(&args.input, &*watch)?;
     let report = super::block_on(import(store, input, mode(args), &watch))??;
@@ -71,7 +71,7 @@ fn open(name: &Path, watch: &dyn Watch) -> anyhow::Result<Box<dyn BufRead>> {
 }
 
 fn pull(args: &args::Import, url: &str, store: &Arc<dyn Store>) -> anyhow::Result<()> {
-    let progress = Arc::new(Progress::new(Unit::Objects, args.common.quiet));
+    let progress = Arc::new(Progress::new(Unit::Objects, args.stored.common.quiet));
     let watch: Arc<dyn Watch> = Arc::clone(&progress) as _;
     let credentials = match (&args.auth, &args.token) {
         (Some(auth), _) => Credentials::basic(auth),

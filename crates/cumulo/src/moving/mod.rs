@@ -10,7 +10,7 @@ use anyhow::bail;
 use cumulo_core::{clock::Clock, store::Store};
 
 use crate::{
-    args::Common,
+    args::Stored,
     config::{Config, Env},
     logging::{self, Logs},
     wiring,
@@ -20,13 +20,12 @@ pub(crate) use self::{export::run as export, import::run as import};
 
 /// Starts the logs and opens the storage of the settings.
 fn open(
-    common: &Common,
-    data: Option<&std::path::Path>,
+    stored: &Stored,
     env: &Env,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<(Logs, Arc<dyn Store>)> {
-    let config = Config::of_command(common, data, env)?;
-    let logs = logging::start(&config.settings, common)?;
+    let config = Config::of_command(stored, env)?;
+    let logs = logging::start(&config.settings, &stored.common)?;
     if !config.is_durable() {
         bail!("the storage of these settings is in memory, which ends with this command");
     }

@@ -23,7 +23,7 @@ use crate::{
 
 /// Runs the command.
 pub(crate) fn run(args: &args::Check, env: &Env) -> anyhow::Result<()> {
-    let (config, _logs) = load(&args.common, args.data.as_deref(), env)?;
+    let (config, _logs) = load(&args.stored, env)?;
     if args.repair {
         if config.settings.readonly {
             bail!(Refusal::ReadOnly);
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &args::Check, env: &Env) -> anyhow::Result<()> {
     }
     let store = wiring::open_unchanged(&config)?;
     let screen = Arc::new(Screen {
-        progress: Progress::new(Unit::Objects, args.common.quiet),
+        progress: Progress::new(Unit::Objects, args.stored.common.quiet),
         begun: AtomicBool::new(false),
     });
     let checked = block_on(check::check(&store, wiring::accepts_id(&config), screen.clone()));
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &args::Check, env: &Env) -> anyhow::Result<()> {
 
 /// Mends what can be mended without loss.
 fn repair(args: &args::Check, config: &Config) -> anyhow::Result<()> {
-    let progress = Progress::new(Unit::Lists, args.common.quiet);
+    let progress = Progress::new(Unit::Lists, args.stored.common.quiet);
     with_store(config, |store| {
         let advance = |done| progress.advance(done);
         let counts = block_on(counts::rebuild(store, Mode::Correct, &|_, _| {}, &advance))?;

@@ -15,11 +15,11 @@ pub(crate) fn delete(args: &args::DeleteCollection, env: &Env) -> anyhow::Result
         let content = block_on(collection::content(store, &collection))?;
         let what = format!("{collection} with {}", told(content));
         if change.dry_run {
-            return tell(&change.common, &format!("{what} would be removed."));
+            return tell(&change.stored.common, &format!("{what} would be removed."));
         }
         confirm(change.yes, &format!("Remove {what}?"))?;
         block_on(collection::delete(store, &collection))?;
-        tell(&change.common, &format!("{what} is removed."))
+        tell(&change.stored.common, &format!("{what} is removed."))
     })
 }
 
@@ -36,11 +36,11 @@ pub(crate) fn rename(args: &args::RenameCollection, env: &Env) -> anyhow::Result
         block_on(collection::free(store, &to))?;
         let what = format!("{from} with {}", told(content));
         if change.dry_run {
-            return tell(&change.common, &format!("{what} would become {to}."));
+            return tell(&change.stored.common, &format!("{what} would become {to}."));
         }
         confirm(change.yes, &format!("Move {what} to {to}?"))?;
         block_on(collection::rename(store, &from, &to))?;
-        tell(&change.common, &format!("{what} is now {to}."))
+        tell(&change.stored.common, &format!("{what} is now {to}."))
     })
 }
 

@@ -21,14 +21,14 @@ pub(crate) fn run(args: &args::Counters, env: &Env) -> anyhow::Result<()> {
 fn rebuild(change: &Change, env: &Env) -> anyhow::Result<()> {
     let (config, _logs) = configure(change, env)?;
     let mode = if change.dry_run { Mode::Tell } else { Mode::Correct };
-    let progress = Progress::new(Unit::Lists, change.common.quiet);
+    let progress = Progress::new(Unit::Lists, change.stored.common.quiet);
     let wrong = |list: &List, recount: Recount| progress.say(&told(list, recount));
     let report = with_store(&config, |store| {
         block_on(counts::rebuild(store, mode, &wrong, &|done| progress.advance(done)))
     })?;
     if report.lists == 0 && report.uncounted > 0 {
         return tell(
-            &change.common,
+            &change.stored.common,
             "There is nothing to rebuild: this storage keeps no counts, it counts when it is asked.",
         );
     }

@@ -35,12 +35,12 @@ pub(crate) fn run(args: &args::DeleteUser, env: &Env) -> anyhow::Result<()> {
         if survey.is_empty() {
             bail!(Refusal::NoUser(args.username.clone()));
         }
-        tell(&change.common, &plan(&args.username, &survey, data))?;
+        tell(&change.stored.common, &plan(&args.username, &survey, data))?;
         if change.dry_run {
-            return tell(&change.common, "Nothing was changed.");
+            return tell(&change.stored.common, "Nothing was changed.");
         }
         confirm(change.yes, &format!("Remove the user '{}'?", args.username))?;
-        let progress = Progress::new(Unit::Objects, change.common.quiet);
+        let progress = Progress::new(Unit::Objects, change.stored.common.quiet);
         progress.expect((survey.owned.len() + survey.shared.len()) as u64);
         let advance = |done| progress.advance(done);
         let report = block_on(user::remove(store, &user, &survey, data, &advance))?;

@@ -21,7 +21,7 @@ use cumulo_core::{
 use cumulo_upkeep::Error;
 
 use crate::{
-    args::{Change, Common},
+    args::{Change, Common, Stored},
     config::{Config, Env},
     create_user,
     logging::{self, Logs},
@@ -96,20 +96,16 @@ impl From<Error> for Refusal {
 
 /// The settings of a command, which may be about to change what is stored, and its logs.
 fn configure(change: &Change, env: &Env) -> anyhow::Result<(Config, Logs)> {
-    let (config, logs) = load(&change.common, change.data.as_deref(), env)?;
+    let (config, logs) = load(&change.stored, env)?;
     if config.settings.readonly && !change.dry_run {
         bail!(Refusal::ReadOnly);
     }
     Ok((config, logs))
 }
 
-fn load(
-    common: &Common,
-    data: Option<&std::path::Path>,
-    env: &Env,
-) -> anyhow::Result<(Config, Logs)> {
-    let config = Config::of_command(common, data, env)?;
-    let logs = logging::start(&config.settings, common)?;
+fn load(stored: &Stored, env: &Env) -> anyhow::Result<(Config, Logs)> {
+    let config = Config::of_command(stored, env)?;
+    let logs = logging::start(&config.settings, &stored.common)?;
     if !config.is_durable() {
         bail!(
             "the storage of these settings is in the memory of the service: no command reaches it"

@@ -22,16 +22,16 @@ pub(crate) fn run(args: &args::PurgeDeleted, env: &Env) -> anyhow::Result<()> {
     with_store(&config, |store| {
         let found = block_on(purge::survey(store, &purge))?;
         for name in &found.unknown {
-            tell(&change.common, &format!("There are no lists of '{}'.", printable(name)))?;
+            tell(&change.stored.common, &format!("There are no lists of '{}'.", printable(name)))?;
         }
         if found.tombstones == 0 {
-            return tell(&change.common, "There is nothing to remove.");
+            return tell(&change.stored.common, "There is nothing to remove.");
         }
         if change.dry_run {
-            return tell(&change.common, &format!("{} would be removed.", told(&found)));
+            return tell(&change.stored.common, &format!("{} would be removed.", told(&found)));
         }
         confirm(change.yes, &format!("Remove {}?", told(&found)))?;
-        let progress = Progress::new(Unit::Tombstones, change.common.quiet);
+        let progress = Progress::new(Unit::Tombstones, change.stored.common.quiet);
         progress.expect(found.tombstones);
         let done = block_on(purge::purge(store, &purge, &|done| progress.advance(done)))?;
         progress.finish(&format!("{} were removed.", told(&done)));
