@@ -264,8 +264,8 @@ fn ids<'a>(bodies: impl Iterator<Item = &'a str>) -> Result<BTreeSet<String>> {
 fn logged(file: &Path) -> Result<Vec<String>> {
     let text = String::from_utf8_lossy(&fs::read(file)?).into_owned();
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let events = lines.filter(|line| line["target"] == "event");
-    Ok(events.filter_map(|line| line["payload"].as_str().map(str::to_owned)).collect())
+    let events = lines.filter(|line| line["Type"] == "event");
+    Ok(events.filter_map(|line| line["Fields"]["payload"].as_str().map(str::to_owned)).collect())
 }
 
 /// Two copies on one PostgreSQL: one is killed while it delivers, and the other one takes over.

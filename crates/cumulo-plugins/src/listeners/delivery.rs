@@ -8,6 +8,7 @@ use cumulo_core::{
     plugin::StartError,
     settings::{Listener, ListenerKind},
 };
+use tokio::task::spawn_blocking;
 
 use super::{log, redis::Redis, webhook::Webhook};
 
@@ -75,7 +76,13 @@ impl Delivery {
             (Self::Webhook(webhook), [message]) => webhook.post(message, now).await,
             (Self::Webhook(_), _) => Receipt::failed("messages are posted one by one"),
             (Self::Redis(redis), _) => redis.push(messages).await,
-            (Self::Log, _) => log::write(listener, messages),
+            (Self::Log, _) => {
+                // Each line is waited for.
+                let (listener, messages) = (listener.to_owned(), messages.to_vec());
+                spawn_blocking(move || log::write(&listener, &messages))
+                    .await
+                    .unwrap_or_else(|failure| Receipt::failed(failure.to_string()))
+            }
         }
     }
 }

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::delivery::Receipt;
 
-/// Writes messages.
+/// Writes messages. The program writes lines with this target before it goes on: what is delivered
+/// is in the log, whatever happens then.
 pub(super) fn write(listener: &str, messages: &[Message]) -> Receipt {
     for Message { id, body, .. } in messages {
         let payload: Value = serde_json::from_str(body).unwrap_or_default();

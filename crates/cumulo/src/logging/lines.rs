@@ -20,6 +20,10 @@ pub(super) enum Shape {
     Mozlog(Mozlog),
 }
 
+/// Lines with this target are those of a listener that counts on them: whoever logs one goes on
+/// when it is written.
+const DURABLE: &str = "event";
+
 /// Writes each event as a line.
 pub(super) struct Lines {
     shape: Shape,
@@ -45,7 +49,11 @@ impl<S: Subscriber> Layer<S> for Lines {
                 Shape::Text(text) => text.write(event, now, line),
                 Shape::Mozlog(mozlog) => mozlog.write(event, now, line),
             }
-            self.writer.add(line);
+            if event.metadata().target() == DURABLE {
+                self.writer.write(line);
+            } else {
+                self.writer.add(line);
+            }
         };
         LINE.with(|line| match line.try_borrow_mut() {
             Ok(mut line) => write(&mut line),

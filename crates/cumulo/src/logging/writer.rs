@@ -22,18 +22,26 @@ pub(crate) struct Writer(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
+    /// There is something to do for the thread.
     changed: Condvar,
+    /// The thread has written something, or ended.
+    written: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     /// Whole lines.
     waiting: Vec<u8>,
+    /// How many lines were added so far.
+    added: u64,
+    /// How many of them are written.
+    written: u64,
     /// How many lines found no place since the last was written.
     dropped: u64,
     /// Whether the thread waits for a line.
     idle: bool,
     ending: bool,
+    ended: bool,
 }
 
 /// Writes what waits when it is dropped.
@@ -58,12 +66,43 @@ impl Writer {
             state.dropped += 1;
             return;
         }
-        state.waiting.extend_from_slice(line);
+        state.push(line);
         if mem::take(&mut state.idle) {
             drop(state);
             self.0.changed.notify_one();
         }
     }
+
+    /// Adds a line and waits until it is written: for what must not get lost with the process.
+    pub(crate) fn write(&self, line: &[u8]) {
+        let mut state = self.0.lock();
+        while state.waiting.len() + line.len() > MOST && !state.waiting.is_empty() && !state.ended {
+            state = self.0.wait_for_writing(state);
+        }
+        state.push(line);
+        let own = state.added;
+        self.0.changed.notify_one();
+        while state.written < own && !state.ended {
+            state = self.0.wait_for_writing(state);
+        }
+    }
+}
+
+impl State {
+    fn push(&mut self, line: &[u8]) {
+        self.waiting.extend_from_slice(line);
+        self.added += 1;
+    }
+}
+
+/// What the thread has to do.
+struct Taken {
+    /// How many lines were added until now.
+    added: u64,
+    /// How many were dropped since the last time.
+    dropped: u64,
+    /// Whether there will be no more.
+    ending: bool,
 }
 
 impl Shared {
@@ -77,13 +116,17 @@ impl Shared {
     fn write_to(&self, mut out: impl Write) {
         let mut lines = Vec::new();
         loop {
-            let (dropped, ending) = self.take(&mut lines);
+            let Taken { added, dropped, ending } = self.take(&mut lines);
             let _ = out.write_all(&lines);
             if dropped > 0 {
                 let _ = writeln!(out, "{dropped} log lines were dropped: nobody took them in time");
             }
             let _ = out.flush();
             lines.clear();
+            let mut state = self.lock();
+            (state.written, state.ended) = (added, ending);
+            drop(state);
+            self.written.notify_all();
             if ending {
                 return;
             }
@@ -91,15 +134,20 @@ impl Shared {
         }
     }
 
-    /// Waits for lines and takes them all. How many were dropped, and whether these are the last.
-    fn take(&self, lines: &mut Vec<u8>) -> (u64, bool) {
+    /// Waits for lines and takes them all.
+    fn take(&self, lines: &mut Vec<u8>) -> Taken {
         let mut state = self.lock();
         while state.waiting.is_empty() && !state.ending {
             state.idle = true;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         mem::swap(&mut state.waiting, lines);
-        (mem::take(&mut state.dropped), state.ending)
+        let dropped = mem::take(&mut state.dropped);
+        Taken { added: state.added, dropped, ending: state.ending }
+    }
+
+    fn wait_for_writing<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.written.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pause(&self) {
@@ -157,6 +205,22 @@ mod tests {
         drop(flush);
         let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
         assert!(text.lines().map(|line| line.parse::<u32>().unwrap()).eq(0..1000));
+    }
+
+    #[test]
+    fn a_line_can_be_waited_for() {
+        let written = Arc::<Mutex<Vec<u8>>>::default();
+        let (go, wait) = mpsc::channel();
+        drop(go);
+        let out = Slow { written: Arc::clone(&written), go: wait };
+        let (writer, flush) = Writer::start(out).unwrap();
+        for n in 0..100 {
+            let line = format!("{n}\n");
+            writer.write(line.as_bytes());
+            assert!(written.lock().unwrap().ends_with(line.as_bytes()));
+        }
+        drop(flush);
+        writer.write(b"nobody writes it, and nobody waits\n");
     }
 
     #[test]

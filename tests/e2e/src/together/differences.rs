@@ -20,11 +20,15 @@ const ON_PURPOSE: &[OnPurpose] = &[
         is: |request, _| request.path == "/__version__",
     },
     OnPurpose {
-        name: "hashes of passwords are never shown",
+        name: "requests have names",
+        is: |_, it| it.place == "header/x-request-id" && it.kinto == "(absent)",
+    },
+    OnPurpose {
+        name: "passwords are masked",
         is: |request, it| {
             request.path.starts_with("/accounts")
                 && it.place.ends_with("/password")
-                && it.cumulo == "(absent)"
+                && it.cumulo == "********"
         },
     },
     OnPurpose {
