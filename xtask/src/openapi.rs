@@ -116,6 +116,8 @@ fn compare(
     command.args(["--no-color", "run", "--url", &server.url(), "--auth", LOGIN]);
     command.args(["--checks", CHECKS, "--warnings", "off", "--continue-on-failure"]);
     command.args(["--max-examples", "30", "--max-time", &seconds.to_string()]);
+    // Some seeds make up more headers than can be sent: nothing that the server could help.
+    command.args(["--suppress-health-check", "filter_too_much"]);
     command.args(["--seed", &seed.to_string()]).arg(file);
     command.env("SCHEMATHESIS_HOOKS", "hooks").env("PYTHONPATH", folder);
     command.env("PYTHONDONTWRITEBYTECODE", "1");
