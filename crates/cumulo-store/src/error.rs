@@ -66,14 +66,3 @@ pub enum Error {
 
 /// The result of opening a store.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// An error and what led to it, as one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = text + ": " + &error.to_string();
-        source = error.source();
-    }
-    text
-}

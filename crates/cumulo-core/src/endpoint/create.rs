@@ -37,10 +37,7 @@ pub(super) fn post(cx: &Context<'_>, tx: &mut dyn Transaction) -> Result<Reply> 
     }
     cx.check_preconditions(preconditions, existing.as_ref(), tx)?;
     if let Some(entry) = existing {
-        if cx.tells(Action::Read) {
-            let impact = cx.impact(&entry.object, None, &entry.acl);
-            cx.tell(Action::Read, impact, tx)?;
-        }
+        cx.tell(Action::Read, || cx.impact(&entry.object, None, &entry.acl), tx)?;
         return Ok(cx.object_reply(StatusCode::OK, &entry.object, &entry.acl));
     }
     let payload = payload.unwrap_or_default();

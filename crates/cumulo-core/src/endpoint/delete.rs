@@ -41,10 +41,8 @@ pub(super) fn delete_object(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction
     };
     effects::after_delete(cx.target, id, tx)?;
     let tombstone = render::tombstone(id, timestamp);
-    if cx.tells(Action::Delete) {
-        let impact = cx.impact(&tombstone, Some(&existing.object), &existing.acl);
-        cx.tell(Action::Delete, impact, tx)?;
-    }
+    let impact = || cx.impact(&tombstone, Some(&existing.object), &existing.acl);
+    cx.tell(Action::Delete, impact, tx)?;
     let body = render::object_body(&tombstone, None);
     let mut reply = Reply::raw_json(StatusCode::OK, body);
     reply.set_timestamp(timestamp);

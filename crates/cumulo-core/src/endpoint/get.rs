@@ -35,10 +35,7 @@ pub(super) fn get(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Resul
     }
     cx.check_preconditions(preconditions, Some(&entry), tx)?;
     let fields = fields(cx)?;
-    if cx.tells(Action::Read) {
-        let impact = cx.impact(&entry.object, None, &entry.acl);
-        cx.tell(Action::Read, impact, tx)?;
-    }
+    cx.tell(Action::Read, || cx.impact(&entry.object, None, &entry.acl), tx)?;
     let mut reply = if fields.is_empty() {
         cx.object_reply(StatusCode::OK, &entry.object, &entry.acl)
     } else {

@@ -153,14 +153,14 @@ impl Context<'_> {
         self.api.tells(action)
     }
 
-    /// Tells what was done to an object; call it only if somebody wants to know.
+    /// Tells what was done to an object, if somebody wants to know.
     pub(super) fn tell(
         &self,
         action: Action,
-        impact: Impact,
+        impact: impl FnOnce() -> Impact,
         tx: &mut dyn Transaction,
     ) -> Result<()> {
-        self.tell_all(action, [impact], tx)
+        if self.tells(action) { self.tell_all(action, [impact()], tx) } else { Ok(()) }
     }
 
     /// An object that something was done to, as those who are told may see it.
@@ -169,7 +169,7 @@ impl Context<'_> {
         Impact { new: shown(new), old: old.map(shown), acl: Arc::clone(acl) }
     }
 
-    /// Tells what was done to some objects, or to none.
+    /// Tells what was done to some objects, or to none; call it only if somebody wants to know.
     pub(super) fn tell_all(
         &self,
         action: Action,

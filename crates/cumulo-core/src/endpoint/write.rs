@@ -145,10 +145,7 @@ impl Context<'_> {
         let old = existing.map(|entry| &entry.object);
         effects::after_put(self.target, old, &object, tx)?;
         let action = if old.is_some() { Action::Update } else { Action::Create };
-        if self.tells(action) {
-            let impact = self.impact(&object, old, &Arc::new(acl.clone()));
-            self.tell(action, impact, tx)?;
-        }
+        self.tell(action, || self.impact(&object, old, &Arc::new(acl.clone())), tx)?;
         Ok(object)
     }
 

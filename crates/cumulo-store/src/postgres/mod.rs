@@ -41,6 +41,7 @@ use std::{
 };
 
 use cumulo_core::{
+    causes::Causes,
     clock::Clock,
     store::{Access, BoxFuture, Outlook, Result, Store, Work},
 };
@@ -178,7 +179,7 @@ fn connect(address: &Address, patience: Duration) -> error::Result<Connection> {
         match Connection::open(address) {
             Ok(connection) => return Ok(connection),
             Err(failure) if failure.remedy() == Remedy::Elsewhere && start.elapsed() < patience => {
-                let error = error::chain(&failure);
+                let error = Causes(&failure).to_string();
                 tracing::warn!(error, "waiting for PostgreSQL");
                 std::thread::sleep(Duration::from_millis(500));
             }

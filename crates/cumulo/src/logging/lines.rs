@@ -2,10 +2,14 @@
 
 use std::{
     cell::RefCell,
+    error::Error,
     fmt::{self, Write as _},
 };
 
-use cumulo_core::clock::{Clock, SystemClock};
+use cumulo_core::{
+    causes::Causes,
+    clock::{Clock, SystemClock},
+};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -109,6 +113,10 @@ impl<S: Sink> Visit for Values<'_, S> {
         self.sink.take(field.name(), Value::Plain(format_args!("{value}")));
     }
 
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.sink.take(field.name(), Value::Text(&Causes(value).to_string()));
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         // Of other crates' logs: where in the source it was.
         if field.name().starts_with("log.") {
@@ -117,5 +125,44 @@ impl<S: Sink> Visit for Values<'_, S> {
         self.shown.clear();
         let _ = write!(self.shown, "{value:?}");
         self.sink.take(field.name(), Value::Text(&self.shown));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use cumulo_core::store;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Seen(Arc<Mutex<Vec<String>>>);
+
+    impl Sink for Seen {
+        fn take(&mut self, name: &'static str, value: Value<'_>) {
+            if let Value::Text(text) = value {
+                self.0.lock().unwrap().push(format!("{name}={text}"));
+            }
+        }
+    }
+
+    impl<S: Subscriber> Layer<S> for Seen {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            Values::hand(event, &mut self.clone());
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        let seen = Seen::default();
+        let failure = store::Error::Internal("the table is gone".into());
+        let subscriber = tracing_subscriber::registry().with(seen.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(error = &failure as &dyn Error, "no");
+        });
+        let seen = seen.0.lock().unwrap();
+        assert!(seen.contains(&"error=the storage failed: the table is gone".into()), "{seen:?}");
     }
 }
