@@ -47,6 +47,18 @@ fn arrows_point_one_way() {
         &["cumulo-core", "cumulo-store", "cumulo-http", "cumulo-plugins", "cumulo", "hyper"],
     );
     is_free_of("cumulo-store", &["cumulo-kvs", "cumulo-http", "cumulo-plugins", "cumulo", "hyper"]);
+    let servers = [
+        "cumulo-core",
+        "cumulo-kvs",
+        "cumulo-store",
+        "cumulo-http",
+        "cumulo-moving",
+        "cumulo-plugins",
+        "cumulo-upkeep",
+        "cumulo",
+    ];
+    is_free_of("cumulo-wire", &servers);
+    is_free_of("cumulo-client", &servers);
     is_free_of("cumulo-http", &["cumulo-store", "cumulo-plugins", "cumulo"]);
     is_free_of(
         "cumulo-moving",

@@ -1,5 +1,6 @@
 //! Identifiers: which are valid, and new ones.
 
+use cumulo_wire::is_name;
 use rand::Rng;
 use uuid::Uuid;
 
@@ -32,12 +33,6 @@ impl IdGenerator {
             Self::Uuid4 => Uuid::new_v4().to_string(),
         }
     }
-}
-
-fn is_name(id: &str) -> bool {
-    let mut bytes = id.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 fn is_uuid(id: &str) -> bool {

@@ -1,27 +1,8 @@
 //! What is stored: objects in lists, and who may do what with them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Milliseconds since the Unix epoch. Strictly increasing within a [`List`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(pub i64);
-
-impl Timestamp {
-    /// The earliest moment after this one.
-    #[must_use]
-    pub fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-}
-
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+pub use cumulo_wire::Timestamp;
 
 /// Names one list of objects: the records of a collection, the groups of a bucket, the buckets.
 ///

@@ -1,0 +1,190 @@
+//! The root: what a server has.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::{
+    Result,
+    batch::{Batch, Queue},
+    builder::{Builder, Parts},
+    call::Call,
+    list::List,
+    permissions::Entry,
+    resource::{Bucket, Collection, Kind, Resource},
+    response::Response,
+    server::ServerInfo,
+    transport::{Async, Blocking, Direct, Transport},
+};
+
+/// A [`Root`] whose calls are awaited.
+pub type Client = Root<Async>;
+
+/// A server, as somebody sees it: [`Client`], or [`blocking::Client`](crate::blocking::Client).
+/// Cheap to clone; clones share connections.
+///
+/// Calls are made of three parts: where (a scope such as [`Client::bucket`]), what (a verb such as
+/// `get`, with options), and `send`, which does it. `send` gives a future here, a result in
+/// [`blocking`](crate::blocking), and a [`Ticket`](crate::Ticket) in a [`Batch`].
+#[derive(Clone)]
+pub struct Root<X> {
+    transport: X,
+    parts: Parts,
+}
+
+/// The bucket and collection of calls that name none.
+#[derive(Clone, Debug)]
+pub(crate) struct Defaults {
+    pub(crate) bucket: String,
+    pub(crate) collection: Option<String>,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self { bucket: "default".to_owned(), collection: None }
+    }
+}
+
+impl Root<Async> {
+    /// A client without credentials; `server` is a URL with the version, such as
+    /// `http://localhost:8888/v1`.
+    pub fn new(server: &str) -> Result<Self> {
+        Self::builder(server).build()
+    }
+
+    /// How to make a client with credentials, timeouts, headers, …
+    pub fn builder(server: &str) -> Builder {
+        Builder::new(server)
+    }
+
+    /// How to make a client like this one. It shares the connections unless the server, timeouts of
+    /// connections, proxy or certificates are changed.
+    pub fn to_builder(&self) -> Builder {
+        self.parts.builder(&self.transport.0)
+    }
+}
+
+impl Root<Blocking> {
+    /// A client without credentials; `server` is a URL with the version, such as
+    /// `http://localhost:8888/v1`.
+    pub fn new(server: &str) -> Result<Self> {
+        Self::builder(server).build_blocking()
+    }
+
+    /// How to make a client with credentials, timeouts, headers, …
+    pub fn builder(server: &str) -> Builder {
+        Builder::new(server)
+    }
+
+    /// How to make a client like this one. It shares the connections unless the server, timeouts of
+    /// connections, proxy or certificates are changed.
+    pub fn to_builder(&self) -> Builder {
+        self.parts.builder(self.transport.connection()).on_thread_of(&self.transport)
+    }
+}
+
+impl<X: Direct> Root<X> {
+    /// Collects operations, to send them in as few requests as possible.
+    pub fn batch(&self) -> Batch<X> {
+        let client = Root { transport: Queue::default(), parts: self.parts.clone() };
+        Batch::new(client, self.transport.clone())
+    }
+}
+
+impl<X: Transport> Root<X> {
+    pub(crate) fn of(transport: X, parts: Parts) -> Self {
+        Self { transport, parts }
+    }
+
+    pub(crate) fn transport(&self) -> &X {
+        &self.transport
+    }
+
+    fn defaults(&self) -> &Defaults {
+        &self.parts.defaults
+    }
+
+    /// The bucket of calls that name none.
+    pub fn default_bucket(&self) -> &str {
+        &self.defaults().bucket
+    }
+
+    /// The collection of calls that name none.
+    pub fn default_collection(&self) -> Option<&str> {
+        self.defaults().collection.as_deref()
+    }
+
+    /// All buckets.
+    pub fn buckets(&self) -> Resource<X> {
+        Resource::new(self.transport.clone(), Kind::Bucket, "")
+    }
+
+    /// One bucket.
+    pub fn bucket(&self, id: impl AsRef<str>) -> Bucket<X> {
+        Bucket::new(self.transport.clone(), id.as_ref())
+    }
+
+    /// One collection.
+    pub fn collection(&self, bucket: impl AsRef<str>, id: impl AsRef<str>) -> Collection<X> {
+        self.bucket(bucket).collection(id)
+    }
+
+    /// The records of the default collection in the default bucket: [`Builder::bucket`] and
+    /// [`Builder::collection`].
+    pub fn records(&self) -> Resource<X> {
+        let bucket = self.bucket(&self.defaults().bucket);
+        match &self.defaults().collection {
+            Some(collection) => bucket.collection(collection).records(),
+            None => Resource::impossible(
+                self.transport.clone(),
+                Kind::Record,
+                "no collection is given, and the client has none by default",
+            ),
+        }
+    }
+
+    /// All accounts, which only administrators see.
+    pub fn accounts(&self) -> Resource<X> {
+        Resource::new(self.transport.clone(), Kind::Account, "")
+    }
+
+    /// What the user may do with each object that they can reach, of the plugin that the capability
+    /// `permissions_endpoint` tells of.
+    pub fn permissions(&self) -> List<X, Entry> {
+        let mut list = List::new(self.transport.clone(), Call::get("/permissions"));
+        list.sort_by("id");
+        list
+    }
+
+    /// What the server tells about itself and about the user. It is asked each time.
+    pub fn server_info(&self) -> X::Sent<ServerInfo> {
+        self.transport.send(Call::get("/"), ServerInfo::read)
+    }
+
+    /// How well the parts of the server are. A part that is not well is no error.
+    pub fn heartbeat(&self) -> X::Sent<Value> {
+        let mut call = Call::get("/__heartbeat__");
+        call.accepted = &[http::StatusCode::SERVICE_UNAVAILABLE];
+        self.transport.send(call, Response::json)
+    }
+
+    /// Removes everything, where the plugin `flush` allows it.
+    pub fn flush(&self) -> X::Sent<()> {
+        let call = Call::new(http::Method::POST, "/__flush__");
+        self.transport.send(call, |_| Ok(()))
+    }
+}
+
+impl<X: fmt::Debug> fmt::Debug for Root<X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("transport", &self.transport)
+            .field("defaults", &self.parts.defaults)
+            .finish()
+    }
+}
+
+/// Everybody, in [`Permissions`](crate::Permissions).
+pub const EVERYONE: &str = "system.Everyone";
+/// Everybody who is logged in, in [`Permissions`](crate::Permissions).
+pub const AUTHENTICATED: &str = "system.Authenticated";

@@ -1,0 +1,58 @@
+//! What a server answers.
+
+use std::str::FromStr;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header::ETAG};
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Result, Timestamp};
+
+/// The request that a [`Response`] or an error belongs to.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its method.
+    pub method: Method,
+    /// Its URL, with the query. Credentials are never part of it.
+    pub url: String,
+}
+
+/// An answer as it came.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// What was asked.
+    pub request: Request,
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; empty for 204, 304 and `HEAD`.
+    pub body: Bytes,
+}
+
+impl Response {
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// A header as a number or something else that text can mean.
+    pub(crate) fn parsed<T: FromStr>(&self, name: &str) -> Option<T> {
+        self.header(name)?.trim().parse().ok()
+    }
+
+    /// The timestamp of the object or list, from `ETag`.
+    pub fn timestamp(&self) -> Option<Timestamp> {
+        self.parsed(ETAG.as_str())
+    }
+
+    /// The body as JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|error| self.not_understood(error))
+    }
+
+    /// The error for a body that is not what it should be.
+    pub(crate) fn not_understood(&self, source: serde_json::Error) -> Error {
+        Error::Answer { source, response: Box::new(self.clone()) }
+    }
+}
