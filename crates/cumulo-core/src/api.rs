@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tracing::{error, info};
 
 use crate::{
-    authentication::{Authenticator, Login},
+    authentication::{Authenticator, Login, Sender},
     authorization::ConfiguredRights,
     call::{Call, Endpoint, Prepared},
     clock::Clock,
@@ -184,7 +184,8 @@ impl Api {
 
     /// Reads a request. What can be answered without storage is.
     pub fn begin(&self, request: Request) -> Step {
-        let call = match self.call(request, None) {
+        let sender = self.authenticator.authenticate(&request.headers);
+        let call = match self.call(request, None, sender) {
             Ok(call) => call,
             Err(refused) => return Step::Done(Box::new(refused.reply)),
         };
@@ -200,7 +201,7 @@ impl Api {
     /// A call to be answered in a transaction; a batch is read before.
     fn run(&self, mut call: Call) -> Step {
         if call.endpoint == Endpoint::Batch && call.request.method == Method::POST {
-            match endpoint::batch::read(self, &call) {
+            match endpoint::batch::read(self, &mut call) {
                 Ok(items) => call.items = items,
                 Err(error) => {
                     let reply = self.finish_call(&call, error.into_reply());
@@ -211,16 +212,16 @@ impl Api {
         Step::Run(Box::new(call))
     }
 
-    /// Reads a request, or answers it where it leads nowhere or elsewhere. `body` is what its body
-    /// says, if that is known.
+    /// Reads a request of `sender`, or answers it where it leads nowhere or elsewhere. `body` is what
+    /// its body says, if that is known.
     pub(crate) fn call(
         &self,
         request: Request,
         body: Option<Value>,
+        sender: Sender,
     ) -> std::result::Result<Call, Box<Refused>> {
         match self.locate(&request) {
             Ok(endpoint) => {
-                let sender = self.authenticator.authenticate(&request.headers);
                 let parse = || json::parse(&request.body, self.settings.max_json_depth);
                 let body = body.map_or_else(parse, Ok);
                 Ok(Call::new(request, endpoint, sender, body))

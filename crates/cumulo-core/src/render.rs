@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, io::Write};
 
+use serde::Serializer as _;
 use serde_json::{Map, Value};
 
 use crate::object::{Acl, Object, Row, Timestamp};
@@ -21,7 +22,7 @@ pub fn write_row(row: Row<'_>, out: &mut Vec<u8>) {
 }
 
 /// Appends `text` as a JSON string to `out`.
-fn write_text(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
     if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
@@ -64,14 +65,17 @@ pub fn masked<'a>(data: &'a str, secrets: &[&str]) -> Cow<'a, str> {
             *value = MASK.into();
         }
     }
-    Cow::Owned(to_data(map))
+    Cow::Owned(to_data(&map))
 }
 
 /// The text that is stored for `map`: compact, without `id` and `last_modified`.
-pub fn to_data(mut map: Map<String, Value>) -> String {
-    map.shift_remove("id");
-    map.shift_remove("last_modified");
-    serde_json::to_string(&map).expect("a map of JSON values serializes")
+pub fn to_data(map: &Map<String, Value>) -> String {
+    let kept = map.iter().filter(|(name, _)| !matches!(name.as_str(), "id" | "last_modified"));
+    let mut out = Vec::with_capacity(128);
+    serde_json::Serializer::new(&mut out)
+        .collect_map(kept)
+        .expect("a map of JSON values serializes");
+    String::from_utf8(out).expect("JSON is UTF-8")
 }
 
 /// The body of an answer with one object: `{"data": …, "permissions": …}`.

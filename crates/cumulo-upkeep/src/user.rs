@@ -127,7 +127,7 @@ fn leave_groups(tx: &mut dyn Transaction, principal: &str) -> store::Result<()> 
         let mut data = render::parse(&group.object.data);
         if let Some(Value::Array(members)) = data.get_mut("members") {
             members.retain(|member| member != principal);
-            tx.put(&list, &id, None, &render::to_data(data), None)?;
+            tx.put(&list, &id, None, &render::to_data(&data), None)?;
         }
     }
     tx.leave_all(principal)

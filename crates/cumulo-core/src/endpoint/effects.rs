@@ -14,6 +14,18 @@ use crate::{
 
 use super::resource::Context;
 
+/// Whether anything of what comes before a write may look at its data, or add to it.
+pub(super) fn may_complete(cx: &Context<'_>) -> bool {
+    let resource = cx.resource();
+    validates(cx) || !resource.secrets.is_empty() || cx.api.owner(resource).is_some()
+}
+
+/// Whether data like this is validated.
+fn validates(cx: &Context<'_>) -> bool {
+    let is_on = cx.api.settings.experimental_collection_schema_validation;
+    is_on && cx.resource().parent.is_some()
+}
+
 /// Validates data against the JSON schemas of its collection and bucket, if that is switched on.
 /// Records are marked with the version of the schema that they satisfy.
 pub(super) fn validate(
@@ -22,10 +34,10 @@ pub(super) fn validate(
     tx: &mut dyn Transaction,
 ) -> Result<()> {
     const IGNORED: [&str; 2] = ["last_modified", "schema"];
-    let resource = cx.resource();
-    if !cx.api.settings.experimental_collection_schema_validation || resource.parent.is_none() {
+    if !validates(cx) {
         return Ok(());
     }
+    let resource = cx.resource();
     let ignored = if resource.name == "record" { &IGNORED[..] } else { &IGNORED[..1] };
     if resource.name == "record"
         && let Some(collection) = ancestor(cx.target, "collection", tx)?

@@ -1,5 +1,7 @@
 //! `PATCH` of an object: changes a part of it.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -40,13 +42,13 @@ pub(super) fn patch(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Res
         return Err(ApiError::invalid(problems));
     }
     Context::check_same_id(&patched.data, id)?;
-    let object = cx.store(id, patched.data, &patched.acl, Some(&existing), tx)?;
+    let object = cx.store(id, Cow::Owned(patched.data), &patched.acl, Some(&existing), tx)?;
     Ok(reply(cx, behavior, &before, &candidates, &object, &patched.acl))
 }
 
 /// What the body wants changed.
 enum Changes<'a> {
-    Fields(Payload),
+    Fields(Payload<'a>),
     Operations(&'a [Value]),
 }
 
@@ -113,7 +115,7 @@ impl<'a> Changes<'a> {
     fn fields(&self, patched: &Map<String, Value>) -> Map<String, Value> {
         match self {
             Self::Operations(_) => patched.clone(),
-            Self::Fields(payload) => payload.data.clone().unwrap_or_default(),
+            Self::Fields(payload) => payload.data.as_deref().cloned().unwrap_or_default(),
         }
     }
 }

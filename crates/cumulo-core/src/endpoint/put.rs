@@ -1,5 +1,7 @@
 //! `PUT` of an object: creates or replaces it.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 
 use crate::{
@@ -30,8 +32,8 @@ pub(super) fn put(cx: &Context<'_>, id: &str, tx: &mut dyn Transaction) -> Resul
     let payload = payload.unwrap_or_default();
     let data = match (payload.data, &existing) {
         (Some(data), _) => data,
-        (None, Some(entry)) => render::parse(&entry.object.data),
-        (None, None) => serde_json::Map::new(),
+        (None, Some(entry)) => Cow::Owned(render::parse(&entry.object.data)),
+        (None, None) => Cow::default(),
     };
     Context::check_same_id(&data, id)?;
     let old_acl = existing.as_ref().map(|entry| &*entry.acl);

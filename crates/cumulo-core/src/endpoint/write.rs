@@ -1,6 +1,6 @@
 //! What creating, replacing and patching an object share.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use crate::{
     event::Action,
     object::{Acl, Object, Timestamp},
     params::{
-        body::Permissions,
+        body::{Data, Permissions},
         headers::{Preconditions, Tag},
     },
     render,
@@ -124,7 +124,7 @@ impl Context<'_> {
     pub(super) fn store(
         &self,
         id: &str,
-        mut data: Map<String, Value>,
+        mut data: Cow<'_, Data>,
         acl: &Acl,
         existing: Option<&Entry>,
         tx: &mut dyn Transaction,
@@ -134,11 +134,14 @@ impl Context<'_> {
             // A list begins in the present, even if its first object is from the past.
             tx.timestamp(&self.target.list)?;
         }
-        data.insert("id".to_owned(), id.into());
-        effects::keep_secrets(self.resource(), &mut data, existing);
-        effects::before_put(self, id, &mut data, existing)?;
-        effects::validate(self, &mut data, tx)?;
-        let text = render::to_data(data);
+        if effects::may_complete(self) {
+            let data = data.to_mut();
+            data.insert("id".to_owned(), id.into());
+            effects::keep_secrets(self.resource(), data, existing);
+            effects::before_put(self, id, data, existing)?;
+            effects::validate(self, data, tx)?;
+        }
+        let text = render::to_data(&data);
         let new_acl = existing.is_none_or(|entry| *entry.acl != *acl).then_some(acl);
         let last_modified = tx.put(&self.target.list, id, requested, &text, new_acl)?;
         let object = Object { id: id.to_owned(), last_modified, deleted: false, data: text };

@@ -1,13 +1,13 @@
 //! The body of a batch: its requests, with the defaults merged in.
 
+use std::fmt::Display;
+
 use http::{HeaderName, HeaderValue, Method};
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::body::{not_a_mapping, not_a_string, python_repr, quoted, unrecognized};
-use crate::{
-    error::{ApiError, Invalid, Location, Result},
-    request::percent_decode,
-};
+use crate::error::{ApiError, Invalid, Location, Result};
 
 /// The methods of its requests.
 pub(crate) const METHODS: [&str; 7] = ["GET", "HEAD", "DELETE", "TRACE", "POST", "PUT", "PATCH"];
@@ -25,36 +25,37 @@ pub(crate) struct Item {
 }
 
 /// Reads the items, with the defaults merged in. All problems are reported at once.
-pub(crate) fn parse(body: &Value, max: Option<usize>) -> Result<Vec<Item>> {
+pub(crate) fn parse(body: Value, max: Option<usize>) -> Result<Vec<Item>> {
     let mut problems = Vec::new();
-    let Value::Object(body) = body else {
-        return Err(Invalid::new(Location::Body, "", not_a_mapping(body)).into());
+    let mut body = match body {
+        Value::Object(body) => body,
+        other => return Err(Invalid::new(Location::Body, "", not_a_mapping(&other)).into()),
     };
-    let unknown = unrecognized(body, &["defaults", "requests"]);
+    let unknown = unrecognized(&body, &["defaults", "requests"]);
     problems.extend(unknown.map(|problem| Invalid::new(Location::Body, "", problem)));
-    let defaults = match body.get("defaults") {
+    let defaults = match body.remove("defaults") {
         None => Map::new(),
         Some(Value::Object(defaults)) => {
             let mut item = defaults.clone();
             item.entry("path").or_insert_with(|| "/".into());
-            parse_item(&item, "defaults", &mut problems);
-            defaults.clone()
+            parse_item(item, &"defaults", &mut problems);
+            defaults
         }
         Some(other) => {
-            problems.push(Invalid::new(Location::Body, "defaults", not_a_mapping(other)));
+            problems.push(Invalid::new(Location::Body, "defaults", not_a_mapping(&other)));
             Map::new()
         }
     };
-    let items = match body.get("requests") {
-        Some(Value::Array(items)) => items.as_slice(),
+    let items = match body.remove("requests") {
+        Some(Value::Array(items)) => items,
         Some(other) => {
-            let problem = format!("{} is not iterable", quoted(other));
+            let problem = format!("{} is not iterable", quoted(&other));
             problems.push(Invalid::new(Location::Body, "requests", problem));
-            &[]
+            Vec::new()
         }
         None => {
             problems.push(Invalid::new(Location::Body, "requests", "Required"));
-            &[]
+            Vec::new()
         }
     };
     let max = max.filter(|max| *max > 0);
@@ -63,15 +64,18 @@ pub(crate) fn parse(body: &Value, max: Option<usize>) -> Result<Vec<Item>> {
         return Err(Invalid::new(Location::Body, "requests", problem).into());
     }
     let mut parsed = Vec::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate() {
-        let name = format!("requests.{index}");
-        let Value::Object(item) = item else {
-            problems.push(Invalid::new(Location::Body, name, not_a_mapping(item)));
-            continue;
-        };
-        let mut item = item.clone();
-        merge_defaults(&mut item, &defaults);
-        parsed.extend(parse_item(&item, &name, &mut problems));
+    for (index, item) in items.into_iter().enumerate() {
+        let name = format_args!("requests.{index}");
+        match item {
+            Value::Object(mut item) => {
+                merge_defaults(&mut item, &defaults);
+                parsed.extend(parse_item(item, &name, &mut problems));
+            }
+            other => {
+                let name = name.to_string();
+                problems.push(Invalid::new(Location::Body, name, not_a_mapping(&other)));
+            }
+        }
     }
     if !problems.is_empty() {
         return Err(ApiError::invalid(problems));
@@ -86,7 +90,7 @@ pub(crate) fn parse(body: &Value, max: Option<usize>) -> Result<Vec<Item>> {
 /// Whether a path, with or without version prefix, leads to the batch endpoint.
 fn is_batch(path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
-    let path = percent_decode(path).unwrap_or_default();
+    let path = percent_decode_str(path).decode_utf8().unwrap_or_default();
     path.trim_end_matches('/').rsplit('/').next() == Some("batch")
         && path.split('/').filter(|segment| !segment.is_empty()).count() <= 2
 }
@@ -104,59 +108,65 @@ fn merge_defaults(item: &mut Map<String, Value>, defaults: &Map<String, Value>) 
     }
 }
 
-fn parse_item(item: &Map<String, Value>, name: &str, problems: &mut Vec<Invalid>) -> Option<Item> {
+/// Reads an item that is called `name` in problems.
+fn parse_item(
+    mut item: Map<String, Value>,
+    name: &dyn Display,
+    problems: &mut Vec<Invalid>,
+) -> Option<Item> {
     let before = problems.len();
-    let unknown = unrecognized(item, &["method", "path", "headers", "body"]);
-    problems.extend(unknown.map(|problem| Invalid::new(Location::Body, name, problem)));
+    if let Some(problem) = unrecognized(&item, &["method", "path", "headers", "body"]) {
+        problems.push(Invalid::new(Location::Body, name.to_string(), problem));
+    }
     let mut problem = |field: &str, text: String| {
         problems.push(Invalid::new(Location::Body, format!("{name}.{field}"), text));
     };
-    let method = match item.get("method").map(|method| (method.as_str(), method)) {
-        None | Some((_, Value::Null)) => Method::GET,
-        Some((Some(method), _)) if METHODS.contains(&method) => {
+    let method = match item.remove("method") {
+        None | Some(Value::Null) => Method::GET,
+        Some(Value::String(method)) if METHODS.contains(&method.as_str()) => {
             Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET)
         }
-        Some((_, other)) => {
-            problem("method", format!("{} is not one of {}", quoted(other), METHODS.join(", ")));
+        Some(other) => {
+            problem("method", format!("{} is not one of {}", quoted(&other), METHODS.join(", ")));
             Method::GET
         }
     };
-    let path = match item.get("path").map(|path| (path.as_str(), path)) {
-        None | Some((Some(""), _) | (_, Value::Null)) => {
-            problem("path", "Required".into());
-            String::new()
-        }
-        Some((Some(path), _)) if path.starts_with('/') => path.to_owned(),
-        Some((Some(_), _)) => {
+    let path = match item.remove("path") {
+        Some(Value::String(path)) if path.starts_with('/') => path,
+        Some(Value::String(path)) if !path.is_empty() => {
             problem("path", "String does not match expected pattern".into());
             String::new()
         }
-        Some((None, other)) => {
-            problem("path", not_a_string(other, "path"));
+        None | Some(Value::String(_) | Value::Null) => {
+            problem("path", "Required".into());
+            String::new()
+        }
+        Some(other) => {
+            problem("path", not_a_string(&other, "path"));
             String::new()
         }
     };
-    let headers = match item.get("headers") {
+    let headers = match item.remove("headers") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Object(headers)) => match headers.iter().map(parse_header).collect() {
             Some(headers) => headers,
             None => {
-                let text = python_repr(&Value::Object(headers.clone()));
+                let text = python_repr(&Value::Object(headers));
                 problem("headers", format!("{text} contains non string value"));
                 Vec::new()
             }
         },
         Some(other) => {
-            problem("headers", not_a_mapping(other));
+            problem("headers", not_a_mapping(&other));
             Vec::new()
         }
     };
-    let body = match item.get("body") {
+    let body = match item.remove("body") {
         None | Some(Value::Null) => None,
         Some(Value::Object(body)) if body.is_empty() => None,
-        Some(Value::Object(body)) => Some(Value::Object(body.clone())),
+        Some(Value::Object(body)) => Some(Value::Object(body)),
         Some(other) => {
-            problem("body", not_a_mapping(other));
+            problem("body", not_a_mapping(&other));
             None
         }
     };

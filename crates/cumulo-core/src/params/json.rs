@@ -71,7 +71,7 @@ fn explain(body: &[u8], error: &serde_json::Error) -> (usize, String) {
 
 /// Whether the text may hold an escaped NUL; raw ones are refused by the parser.
 fn has_nul_escape(body: &[u8]) -> bool {
-    body.windows(6).any(|window| window == b"\\u0000")
+    body.contains(&b'\\') && body.windows(6).any(|window| window == b"\\u0000")
 }
 
 /// Whether a NUL character is in any string or name: databases can't keep them.

@@ -104,7 +104,7 @@ pub fn put(name: &str, hash: &str, tx: &mut dyn Transaction) -> store::Result<()
     };
     data.insert(PASSWORD.to_owned(), hash.into());
     acl.add("write", &user_of(name));
-    tx.put(&list, name, None, &render::to_data(data), Some(&acl)).map(drop)
+    tx.put(&list, name, None, &render::to_data(&data), Some(&acl)).map(drop)
 }
 
 impl Plugin for Accounts {

@@ -42,6 +42,15 @@ impl<'a> Tx<'a> {
         self.state.lists.get(list)?.get(id).filter(|stored| !stored.deleted)
     }
 
+    /// An access control list for an object: most objects of a list share that of the newest.
+    fn share_acl(&self, list: &List, acl: &Acl) -> Arc<Acl> {
+        let newest = self.state.lists.get(list).and_then(|objects| objects.by_time.values().last());
+        match newest {
+            Some(stored) if *stored.acl == *acl => Arc::clone(&stored.acl),
+            _ => Arc::new(acl.clone()),
+        }
+    }
+
     /// The timestamp that a list has when it starts now.
     fn start(&self) -> Timestamp {
         self.clock.now().max(self.state.floor.next())
@@ -155,7 +164,7 @@ impl Transaction for Tx<'_> {
     ) -> Result<Timestamp> {
         self.write()?;
         let kept = self.live(list, id).map(|stored| Arc::clone(&stored.acl));
-        let acl = acl.map(|acl| Arc::new(acl.clone())).or(kept).unwrap_or_default();
+        let acl = acl.map(|acl| self.share_acl(list, acl)).or(kept).unwrap_or_default();
         let last_modified = self.stamp(list, id, last_modified)?;
         let stored =
             Stored { id: id.into(), last_modified, deleted: false, data: data.into(), acl };

@@ -1,13 +1,13 @@
 //! A group of works that the writer commits together.
 //!
 //! Savepoints of the engine are opened when something is written, not before, so work that only
-//! looks costs nothing. Timestamps and counts of lists are kept in [`Changes`] and written once,
+//! looks costs nothing. A new object needs none: it is undone by its removal. Timestamps and counts of lists are kept in [`Changes`] and written once,
 //! before the commit.
 
 use std::{collections::HashMap, sync::Arc};
 
 use cumulo_core::{
-    object::{Acl, List},
+    object::{Acl, List, Timestamp},
     store::{Outcome, Result, Work},
 };
 use rusqlite::{Connection, ToSql, params};
@@ -44,8 +44,10 @@ pub(super) struct WriteTx<'a> {
     broken: bool,
 }
 
-/// How to undo a change that is not in the engine.
+/// How to undo a change that is not in the engine, or that it can't undo by itself.
 pub(super) enum Undo {
+    /// This list has a new object with this timestamp.
+    Inserted(i64, Timestamp),
     /// The list had this row, or none, by an earlier change.
     List(List, Option<ListRow>),
     /// The list was not changed before.
@@ -55,8 +57,8 @@ pub(super) enum Undo {
 }
 
 pub(super) struct Savepoint {
-    /// Whether the engine knows it.
-    pub(super) open: bool,
+    /// How many changes came before the engine was told of it, if it was.
+    pub(super) opened: Option<usize>,
     /// How many changes came before it.
     pub(super) undo: usize,
 }
@@ -78,7 +80,7 @@ impl<'a> WriteTx<'a> {
 
     /// Runs one work of the group; if it fails, only its own changes are undone.
     pub(super) fn run(&mut self, work: &mut Work) -> Result<()> {
-        self.savepoints = vec![Savepoint { open: false, undo: self.undo.len() }];
+        self.savepoints = vec![Savepoint { opened: None, undo: self.undo.len() }];
         let outcome = run::guarded(work, self);
         self.savepoints.truncate(1);
         let ended = match outcome {
@@ -118,14 +120,25 @@ impl<'a> WriteTx<'a> {
 
     /// Makes the engine's transaction and savepoints what they are meant to be.
     pub(super) fn write(&mut self) -> Result<()> {
+        self.open(self.savepoints.len())
+    }
+
+    /// The same without the innermost savepoint: enough for changes that [`Undo`] tells how to undo.
+    /// The outer ones must not come later, or they would bring back what an inner one has undone.
+    pub(super) fn write_undoable(&mut self) -> Result<()> {
+        self.open(self.savepoints.len().saturating_sub(1))
+    }
+
+    /// Begins the engine's transaction, and opens this many savepoints there.
+    fn open(&mut self, count: usize) -> Result<()> {
         if !self.begun {
             self.execute("BEGIN IMMEDIATE", &[])?;
             self.begun = true;
         }
-        let known = self.savepoints.iter().rposition(|savepoint| savepoint.open);
-        for n in known.map_or(0, |n| n + 1)..self.savepoints.len() {
+        let known = self.savepoints.iter().rposition(|savepoint| savepoint.opened.is_some());
+        for n in known.map_or(0, |n| n + 1)..count {
             self.execute(&format!("SAVEPOINT s{n}"), &[])?;
-            self.savepoints[n].open = true;
+            self.savepoints[n].opened = Some(self.undo.len());
         }
         Ok(())
     }
@@ -133,7 +146,7 @@ impl<'a> WriteTx<'a> {
     /// Ends the innermost savepoint and keeps its changes.
     pub(super) fn keep(&mut self) -> Result<()> {
         let savepoint = self.savepoints.pop().ok_or_else(run::no_savepoint)?;
-        if savepoint.open {
+        if savepoint.opened.is_some() {
             self.execute(&format!("RELEASE s{}", self.savepoints.len()), &[])?;
         }
         Ok(())
@@ -142,24 +155,31 @@ impl<'a> WriteTx<'a> {
     /// Ends the innermost savepoint and undoes its changes.
     pub(super) fn undo(&mut self) -> Result<()> {
         let savepoint = self.savepoints.pop().ok_or_else(run::no_savepoint)?;
-        self.undo_to(savepoint.undo);
-        if savepoint.open {
+        if savepoint.opened.is_some() {
             let name = self.savepoints.len();
             self.execute(&format!("ROLLBACK TO s{name}"), &[])?;
             self.execute(&format!("RELEASE s{name}"), &[])?;
         }
-        Ok(())
-    }
-
-    pub(super) fn undo_to(&mut self, changes: usize) {
-        while self.undo.len() > changes {
+        let opened = savepoint.opened.unwrap_or(usize::MAX);
+        while self.undo.len() > savepoint.undo {
             match self.undo.pop().expect("its length was just compared") {
+                // The engine has done it.
+                Undo::Inserted(..) if self.undo.len() >= opened => {}
+                Undo::Inserted(list, at) => self.remove(list, at)?,
                 Undo::List(list, before) => _ = self.changes.lists.insert(list, before),
                 Undo::Unchanged(list) => _ = self.changes.lists.remove(&list),
                 Undo::Emptied => _ = self.changes.emptied.pop(),
                 Undo::AclId(acl) => _ = self.memo.acl_ids.remove(&acl),
             }
         }
+        Ok(())
+    }
+
+    /// Undoes the creation of an object, unless the engine has undone everything.
+    fn remove(&self, list: i64, at: Timestamp) -> Result<()> {
+        const SQL: &str =
+            "DELETE FROM object WHERE list = ?1 AND deleted = 0 AND last_modified = ?2";
+        if self.is_lost() { Ok(()) } else { self.execute(SQL, params![list, at.0]).map(drop) }
     }
 
     pub(super) fn list_row(&mut self, list: &List) -> Result<Option<ListRow>> {
@@ -185,6 +205,9 @@ impl<'a> WriteTx<'a> {
     }
 
     pub(super) fn write_lists(&mut self) -> Result<()> {
+        if !self.changes.lists.is_empty() {
+            self.write()?;
+        }
         for row in self.changes.lists.values().flatten() {
             let live = i64::try_from(row.live).unwrap_or(i64::MAX);
             let params = params![row.id, row.timestamp.0, live];

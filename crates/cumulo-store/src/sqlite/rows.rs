@@ -9,7 +9,7 @@ use cumulo_core::{
     object::{Acl, List, Object, Row, Timestamp},
     store::{Entry, Grant, Membership, Result, Tombstones, Total, Visit, VisitEntry},
 };
-use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 use serde_json::Value;
 
 use super::{Shared, cache::ListRow, connection::failed, sql::Sql};
@@ -57,8 +57,19 @@ impl Rows<'_> {
     pub(super) fn get(self, list: &List, id: &str) -> Result<Option<Entry>> {
         const SQL: &str = "SELECT deleted, last_modified, acl, data FROM object
             WHERE list = (SELECT id FROM list WHERE parent = ?1 AND resource = ?2) AND id = ?3";
-        let mut statement = self.connection.prepare_cached(SQL).map_err(failed)?;
-        let mut rows = statement.query(params![list.parent, list.resource, id]).map_err(failed)?;
+        self.entry(SQL, params![list.parent, list.resource, id], id)
+    }
+
+    /// [`get`](Self::get) in the list with this id.
+    pub(super) fn get_in(self, list: i64, id: &str) -> Result<Option<Entry>> {
+        const SQL: &str =
+            "SELECT deleted, last_modified, acl, data FROM object WHERE list = ?1 AND id = ?2";
+        self.entry(SQL, params![list, id], id)
+    }
+
+    fn entry(self, sql: &str, params: &[&dyn ToSql], id: &str) -> Result<Option<Entry>> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query(params).map_err(failed)?;
         let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
         if row.get(0).map_err(failed)? {
             return Ok(None);

@@ -8,8 +8,11 @@ use super::connection::engine;
 use crate::{Error, error::Result};
 
 /// Numbered from one; never edited after release.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// The schema that this program reads and writes.
 #[expect(clippy::cast_possible_truncation, reason = "there are few")]

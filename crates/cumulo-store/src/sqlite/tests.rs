@@ -188,6 +188,27 @@ fn migrations_are_reported_once() {
 }
 
 #[test]
+fn a_file_of_an_older_version_keeps_what_it_holds() {
+    let db = Db::new();
+    let store = db.open();
+    let grant = acl();
+    db.run(&store, Access::Write, move |tx| tx.put(&posts(), "a", None, "{}", Some(&grant)))
+        .unwrap();
+    drop(store);
+    let connection = rusqlite::Connection::open(db.path()).unwrap();
+    let older = "UPDATE metadata SET value = 2 WHERE name = 'schema';
+        DROP INDEX object_acl;
+        CREATE INDEX object_acl ON object (acl, list, id) WHERE acl IS NOT NULL;";
+    connection.execute_batch(older).unwrap();
+    drop(connection);
+    let migration = Sqlite::migrate(&db.path()).unwrap();
+    assert_eq!(migration, Migration { from: 2, to: schema::VERSION });
+    let store = db.open();
+    let shared = |tx: &mut dyn Transaction| tx.shared(&posts(), &["alice".into()], &["read"]);
+    assert_eq!(db.run(&store, Access::Read, shared).unwrap(), ["a"]);
+}
+
+#[test]
 fn later_and_foreign_files_are_refused() {
     let db = Db::new();
     drop(db.open());
@@ -429,7 +450,7 @@ fn kinds_that_are_not_asked_for_are_not_read() {
     let params = ["[\"alice\"]", "[\"bucket\"]"].map(|text| text.to_owned().into()).into();
     let plan = plan(&connection, &sql::Sql { text, params });
     let reads: Vec<_> = plan.lines().filter(|line| line.contains(" object ")).collect();
-    let by_list = "SEARCH object USING COVERING INDEX object_acl (acl=? AND list=?)";
+    let by_list = "SEARCH object USING INDEX object_acl (acl=? AND list=?)";
     let next_list = "SEARCH object USING COVERING INDEX object_acl (acl=? AND list>?)";
     let first_list = "SEARCH object USING COVERING INDEX object_acl (acl=?)";
     assert_eq!(reads, [first_list, next_list, by_list], "{plan}");

@@ -37,13 +37,15 @@ impl Transaction for WriteTx<'_> {
         if let Some(row) = self.list_row(list)? {
             return Ok(row.timestamp);
         }
-        self.write()?;
         let start = self.shared.clock.now().max(self.floor()?.next());
         Ok(self.create_list(list, start)?.timestamp)
     }
 
     fn get(&mut self, list: &List, id: &str) -> Result<Option<Entry>> {
-        self.rows().get(list, id)
+        match self.list_row(list)? {
+            Some(row) => self.rows().get_in(row.id, id),
+            None => Ok(None),
+        }
     }
 
     fn acl(&mut self, list: &List, id: &str) -> Result<Option<Arc<Acl>>> {
@@ -95,23 +97,24 @@ impl Transaction for WriteTx<'_> {
         data: &str,
         acl: Option<&Acl>,
     ) -> Result<Timestamp> {
-        self.write()?;
+        self.write_undoable()?;
         let (row, stamp) = self.stamp(list, id, last_modified)?;
-        let before = self.before(row.id, id)?;
-        let acl = match acl {
-            Some(acl) => self.acl_id(acl)?,
-            None => before.as_ref().and_then(|before| before.acl),
-        };
-        let is_new = before.as_ref().is_none_or(|before| before.deleted);
-        match before {
-            Some(before) => {
-                self.replace(row.id, &before, (0, stamp, acl, data))?;
-                if !before.deleted && before.acl != acl {
-                    self.touch(list, id);
+        let given = acl.map_or(Ok(None), |acl| self.acl_id(acl))?;
+        // What comes with an access control list is mostly new: one look into the index will do.
+        let inserted = acl.is_some() && self.insert(row.id, id, (0, stamp, given, data))?;
+        let is_new = inserted
+            || match self.before(row.id, id)? {
+                None => self.insert(row.id, id, (0, stamp, given, data))?,
+                Some(before) => {
+                    let acl = if acl.is_some() { given } else { before.acl };
+                    self.write()?;
+                    self.replace(row.id, &before, (0, stamp, acl, data))?;
+                    if !before.deleted && before.acl != acl {
+                        self.touch(list, id);
+                    }
+                    before.deleted
                 }
-            }
-            None => _ = self.insert(row.id, id, (0, stamp, acl, data))?,
-        }
+            };
         let timestamp = row.timestamp.max(stamp);
         let live = row.live + u64::from(is_new);
         self.set_list_row(list, Some(ListRow { timestamp, live, ..row }));
@@ -276,9 +279,9 @@ impl Transaction for WriteTx<'_> {
         let before = self.before(list_row.id, row.id)?;
         let was_live = before.as_ref().is_some_and(|before| !before.deleted);
         match before {
-            Some(before) => self.replace(list_row.id, &before, state)?,
-            None => self.insert(list_row.id, row.id, state)?,
-        };
+            Some(before) => _ = self.replace(list_row.id, &before, state)?,
+            None => _ = self.insert(list_row.id, row.id, state)?,
+        }
         if was_live {
             self.touch(list, row.id);
         }
@@ -359,7 +362,7 @@ impl Transaction for WriteTx<'_> {
     }
 
     fn savepoint(&mut self) -> Result<()> {
-        self.savepoints.push(Savepoint { open: false, undo: self.undo.len() });
+        self.savepoints.push(Savepoint { opened: None, undo: self.undo.len() });
         Ok(())
     }
 
@@ -383,6 +386,7 @@ impl WriteTx<'_> {
     }
 
     fn create_list(&mut self, list: &List, timestamp: Timestamp) -> Result<ListRow> {
+        self.write()?;
         let row = ListRow { id: self.memo.next_list, timestamp, live: 0 };
         self.memo.next_list += 1;
         self.shared.resources.note(list.resource);
@@ -492,6 +496,7 @@ impl WriteTx<'_> {
     }
 
     fn store_acl(&mut self, acl: &Acl, text: &str) -> Result<i64> {
+        self.write()?;
         let id = self.memo.next_acl;
         self.memo.next_acl += 1;
         self.execute("INSERT INTO acl (id, text) VALUES (?1, ?2)", params![id, text])?;
@@ -607,18 +612,20 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Adds an object or a tombstone with an id that is new to the list.
+    /// Adds an object or a tombstone, unless something has its id.
     fn insert(
-        &self,
+        &mut self,
         list: i64,
         id: &str,
         (deleted, stamp, acl, data): (i64, Timestamp, Option<i64>, &str),
-    ) -> Result<usize> {
-        self.execute(
+    ) -> Result<bool> {
+        let inserted = self.execute(
             "INSERT INTO object (list, deleted, last_modified, id, acl, data)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
             params![list, deleted, stamp.0, id, acl, data],
-        )
+        )?;
+        self.undo.extend((inserted > 0).then_some(Undo::Inserted(list, stamp)));
+        Ok(inserted > 0)
     }
 
     /// Puts a new state in the place of what was before.

@@ -112,6 +112,7 @@ macro_rules! store_contract {
                     readers_can_not_write,
                     readers_may_open_savepoints,
                     savepoints_nest,
+                    a_new_object_goes_with_its_savepoint_whatever_came_after_it,
                     savepoints_cover_permissions_and_memberships,
                     savepoints_cover_removals,
                     unbalanced_savepoints_are_refused,

@@ -166,6 +166,62 @@ pub(crate) fn savepoints_nest(db: &Db) {
     assert_eq!(db.timestamp(&posts()), Timestamp(NOW + 2));
 }
 
+pub(crate) fn a_new_object_goes_with_its_savepoint_whatever_came_after_it(db: &Db) {
+    db.write(|tx| tx.put(&posts(), "old", None, "{}", Some(&acl("read", "alice"))));
+    let before = warm(db);
+    let put = |tx: &mut dyn Transaction, id, at| {
+        tx.put(&posts(), id, at, "{}", Some(&acl("read", "alice")))
+    };
+    let changes: [Change; 4] = [
+        |_| Ok(()),
+        |tx| tx.set_acl(&posts(), "new", &acl("read", "bob")),
+        |tx| tx.delete(&posts(), "new", None).map(drop),
+        // The moment of an object that is there again after the savepoint.
+        |tx| {
+            tx.delete(&posts(), "old", None)?;
+            tx.put(&posts(), "other", Some(Timestamp(NOW)), "{}", None).map(drop)
+        },
+    ];
+    for change in changes {
+        for (kept, outcome) in [
+            (false, Outcome::Commit),
+            (true, Outcome::Commit),
+            (false, Outcome::Rollback),
+            (true, Outcome::Rollback),
+        ] {
+            let undone = db.run(Access::Write, move |tx| {
+                tx.savepoint()?;
+                put(tx, "new", None)?;
+                tx.savepoint()?;
+                change(tx)?;
+                put(tx, "newer", None)?;
+                if kept { tx.release() } else { tx.rollback() }?;
+                assert_eq!(tx.get(&posts(), "newer")?.is_some(), kept);
+                put(tx, "newest", None)?;
+                tx.rollback()?;
+                tx.savepoint()?;
+                put(tx, "new", None)?;
+                change(tx)?;
+                tx.totals()?;
+                tx.rollback()?;
+                Ok((outcome, ()))
+            });
+            undone.unwrap();
+            assert_eq!(warm(db), before);
+        }
+        let undone = db.run(Access::Write, move |tx| {
+            put(tx, "new", None)?;
+            tx.totals()?;
+            change(tx)?;
+            Ok((Outcome::Rollback, ()))
+        });
+        undone.unwrap();
+        assert_eq!(warm(db), before);
+    }
+    db.write(move |tx| put(tx, "new", None));
+    assert_eq!(db.ids(&posts()), ["new", "old"]);
+}
+
 pub(crate) fn savepoints_cover_permissions_and_memberships(db: &Db) {
     prepare(db);
     let before = warm(db);

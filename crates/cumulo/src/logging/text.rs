@@ -59,6 +59,14 @@ struct Pairs<'a> {
     has_rid: bool,
 }
 
+impl Pairs<'_> {
+    fn name(&mut self, name: &str) {
+        for part in [" ", self.dim, name, "=", self.end] {
+            self.line.extend_from_slice(part.as_bytes());
+        }
+    }
+}
+
 impl Sink for Pairs<'_> {
     fn take(&mut self, name: &'static str, value: Value<'_>) {
         self.has_rid |= name == "rid";
@@ -84,10 +92,11 @@ impl Sink for Pairs<'_> {
                 escape(text, self.line);
             }
             (_, Value::Plain(shown)) => {
-                let _ = write!(self.line, " {}{name}={}{shown}", self.dim, self.end);
+                self.name(name);
+                let _ = write!(self.line, "{shown}");
             }
             (_, Value::Text(text)) => {
-                let _ = write!(self.line, " {}{name}={}", self.dim, self.end);
+                self.name(name);
                 let is_word = |c: char| !c.is_whitespace() && !matches!(c, '"' | '=' | '\\');
                 if !text.is_empty() && text.chars().all(is_word) {
                     escape(text, self.line);
@@ -103,7 +112,7 @@ impl Sink for Pairs<'_> {
 
 /// Without characters that begin a line of their own, or move the cursor of a terminal.
 fn escape(text: &str, line: &mut Vec<u8>) {
-    if !text.contains(char::is_control) {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return line.extend_from_slice(text.as_bytes());
     }
     for c in text.chars() {
