@@ -11,9 +11,11 @@
 
 use std::{error::Error, fs, time::Instant};
 
-use cumulo_client::{Basic, Client, Resource};
+use cumulo_client::{Async, Basic, Client, Resource};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+type Records = Resource<Async, Record>;
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 #[tokio::main(flavor = "current_thread")]
@@ -27,7 +29,7 @@ async fn main() -> Result<()> {
     let client = Client::builder(server).auth(Basic::new("volume", "volume")).build()?;
     client.bucket("volume").create().if_not_exists().send().await?;
     let collection = client.bucket("volume").collections().create(json!({})).send().await?;
-    let records = client.collection("volume", &collection.id).records();
+    let records = client.collection("volume", &collection.id).records().of();
 
     let create = Meter::start()?;
     match mode {
@@ -44,15 +46,29 @@ async fn main() -> Result<()> {
 }
 
 /// A record of about 200 bytes.
-fn record(number: usize) -> Value {
-    json!({
-        "number": number, "title": "Buy bread", "done": false, "tag": format!("tag-{}", number % 100),
-        "text": "x".repeat(120),
-    })
+#[derive(Serialize, Deserialize)]
+struct Record {
+    number: usize,
+    title: String,
+    done: bool,
+    tag: String,
+    text: String,
 }
 
-async fn upload(records: &Resource<cumulo_client::Async>, count: usize) -> Result<()> {
-    let summary = records.upload((0..count).map(record)).send().await?;
+impl Record {
+    fn new(number: usize) -> Self {
+        Self {
+            number,
+            title: "Buy bread".to_owned(),
+            done: false,
+            tag: format!("tag-{}", number % 100),
+            text: "x".repeat(120),
+        }
+    }
+}
+
+async fn upload(records: &Records, count: usize) -> Result<()> {
+    let summary = records.upload((0..count).map(Record::new)).send().await?;
     for failure in &summary.failures {
         eprintln!("{}: {}", failure.index, failure.error);
     }
@@ -62,22 +78,22 @@ async fn upload(records: &Resource<cumulo_client::Async>, count: usize) -> Resul
     Ok(())
 }
 
-async fn create_each(records: &Resource<cumulo_client::Async>, count: usize) -> Result<()> {
+async fn create_each(records: &Records, count: usize) -> Result<()> {
     for number in 0..count {
-        records.create(record(number)).send().await?;
+        records.create(Record::new(number)).send().await?;
     }
     Ok(())
 }
 
 /// Reads all records, and checks that each is there exactly once.
-async fn read_back(records: &Resource<cumulo_client::Async>, count: usize) -> Result<()> {
+async fn read_back(records: &Records, count: usize) -> Result<()> {
     use futures_util::TryStreamExt as _;
 
     let mut seen = vec![false; count];
     let mut rows = records.list().rows();
     while let Some(object) = rows.try_next().await? {
-        let number = object.data["number"].as_u64().ok_or("a record without a number")?;
-        let seen = seen.get_mut(usize::try_from(number)?).ok_or("a record that was not sent")?;
+        let number = object.data.number;
+        let seen = seen.get_mut(number).ok_or("a record that was not sent")?;
         if std::mem::replace(seen, true) {
             return Err(format!("number {number} is there twice").into());
         }
