@@ -22,7 +22,6 @@ type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let (server, count, mode) = match arguments.as_slice() {
-        [_, server, count] => (server, count.parse()?, "upload"),
         [_, server, count, mode] => (server, count.parse()?, mode.as_str()),
         _ => return Err("usage: volume SERVER COUNT [upload|single]".into()),
     };
@@ -69,13 +68,10 @@ impl Record {
 
 async fn upload(records: &Records, count: usize) -> Result<()> {
     let summary = records.upload((0..count).map(Record::new)).send().await?;
-    for failure in &summary.failures {
-        eprintln!("{}: {}", failure.index, failure.error);
+    match summary.failures.into_iter().next() {
+        Some(failure) => Err(failure.error.into()),
+        None => Ok(()),
     }
-    if summary.counts.created != count as u64 {
-        return Err(format!("created {:?} of {count}", summary.counts).into());
-    }
-    Ok(())
 }
 
 async fn create_each(records: &Records, count: usize) -> Result<()> {

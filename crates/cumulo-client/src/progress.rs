@@ -3,7 +3,9 @@
 use std::fmt;
 
 /// A function of the caller that is told of something, if there is one.
-pub(crate) struct Callback<T>(Option<Box<dyn FnMut(&T) + Send>>);
+pub(crate) struct Callback<T>(Option<Tell<T>>);
+
+type Tell<T> = Box<dyn FnMut(&T) + Send>;
 
 impl<T> Default for Callback<T> {
     fn default() -> Self {
