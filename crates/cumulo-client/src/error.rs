@@ -12,6 +12,7 @@ use crate::{
     batch::Failures,
     response::{Request, Response},
     transport::retry,
+    upload::Unfinished,
 };
 
 /// The result of a call.
@@ -92,6 +93,9 @@ pub enum Error {
     /// Some operations of a batch failed.
     #[error("{0}")]
     Batch(Box<Failures>),
+    /// An upload ended before its end.
+    #[error("{0}")]
+    Unfinished(Box<Unfinished>),
     /// The operation was not sent, because one before it in the batch failed on the server.
     #[error("not sent, because the batch ended before")]
     NotSent,

@@ -58,6 +58,29 @@ pub(crate) struct State {
     closed_until: Mutex<Option<Instant>>,
     /// How many requests it takes in a batch.
     pub(crate) batch_limit: OnceCell<usize>,
+    pushback: Mutex<Pushback>,
+}
+
+/// What tells those who send much to send less.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pushback {
+    /// How often the server did not do a request for now, did not answer, or wanted no more.
+    pub(crate) times: u64,
+    /// Until when it is given time.
+    pub(crate) until: Option<Instant>,
+}
+
+impl State {
+    pub(crate) fn pushback(&self) -> Pushback {
+        *self.pushback.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the server shall have so much time.
+    pub(crate) fn pushed_back(&self, wait: Duration) {
+        let mut pushback = self.pushback.lock().unwrap_or_else(PoisonError::into_inner);
+        pushback.times += 1;
+        pushback.until = pushback.until.max(Some(Instant::now() + wait));
+    }
 }
 
 /// What came of sending a request once.
@@ -165,6 +188,7 @@ impl Connection {
                 };
             };
             tracing::debug!(number, ?wait, method = %call.method, path = call.path, "sending again");
+            self.state().pushed_back(wait);
             sleep(wait).await;
             repeated |= verdict == Verdict::Unknown;
             number += 1;
@@ -234,7 +258,11 @@ impl Connection {
     fn heed(&self, headers: &HeaderMap) {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let backoff = text("Backoff").and_then(|it| it.trim().parse().ok());
-        let until = backoff.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let backoff = backoff.map(Duration::from_secs);
+        if let Some(wait) = backoff {
+            self.state().pushed_back(wait);
+        }
+        let until = backoff.map(|wait| Instant::now() + wait);
         *self.0.state.closed_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
         if let Some(alert) = text("Alert") {
             tracing::warn!("the server announces: {alert}");
