@@ -32,8 +32,10 @@
 //! - [`Batch`]: many operations in few requests
 //! - [`Error`]: what can go wrong; [`Retry`]: what is tried again
 //! - [`Auth`], [`Basic`], [`Bearer`]: who asks
+//! - [`attachment`]: files of records
 //! - [`history`], [`changeset`], [`server`], [`permissions`]: what else a server tells
 
+pub mod attachment;
 pub mod auth;
 mod batch;
 pub mod blocking;
