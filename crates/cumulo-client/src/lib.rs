@@ -31,7 +31,7 @@
 //! - [`Object`], [`Change`], [`Permissions`]: what they are
 //! - [`Batch`]: many operations in few requests
 //! - [`Error`]: what can go wrong; [`Retry`]: what is tried again
-//! - [`Auth`], [`Basic`], [`Bearer`]: who asks
+//! - [`Auth`], [`Basic`], [`Bearer`], [`auth::oidc`]: who asks
 //! - [`attachment`]: files of records
 //! - [`history`], [`changeset`], [`server`], [`permissions`]: what else a server tells
 

@@ -105,7 +105,7 @@ impl<X: Direct> Download<X> {
     /// and hash stays as it is.
     pub fn to_path(self, path: impl Into<PathBuf>) -> X::Sent<PathBuf> {
         let (order, path) = (self.order, path.into());
-        self.transport.run(|connection| async move { order.to_path(&connection, &path).await })
+        self.transport.run(|connection| async move { order.save(&connection, &path).await })
     }
 
     /// Into a writer, which is given back. One that waits is wrapped into
@@ -116,7 +116,7 @@ impl<X: Direct> Download<X> {
     {
         let order = self.order;
         self.transport.run(|connection| async move {
-            order.to_writer(&connection, &mut writer).await?;
+            order.write(&connection, &mut writer).await?;
             Ok(writer)
         })
     }
@@ -125,12 +125,12 @@ impl<X: Direct> Download<X> {
     /// [`Builder::max_response_bytes`](crate::Builder::max_response_bytes).
     pub fn to_bytes(self) -> X::Sent<Vec<u8>> {
         let order = self.order;
-        self.transport.run(|connection| async move { order.to_bytes(&connection).await })
+        self.transport.run(|connection| async move { order.collect(&connection).await })
     }
 }
 
 impl Order {
-    async fn to_path(mut self, connection: &Connection, path: &Path) -> Result<PathBuf> {
+    async fn save(mut self, connection: &Connection, path: &Path) -> Result<PathBuf> {
         let Some((record, file)) = self.look(connection).await? else { return Ok(path.to_owned()) };
         let path = local::place(path, &file)?;
         if self.overwrite || !local::is_same(&path, &file).await? {
@@ -143,7 +143,7 @@ impl Order {
         Ok(path)
     }
 
-    async fn to_writer(
+    async fn write(
         mut self,
         connection: &Connection,
         writer: &mut (impl AsyncWrite + Send + Unpin),
@@ -153,7 +153,7 @@ impl Order {
         fetch.run(writer, &mut Beginning::default()).await
     }
 
-    async fn to_bytes(mut self, connection: &Connection) -> Result<Vec<u8>> {
+    async fn collect(mut self, connection: &Connection) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let Some((_, file)) = self.look(connection).await? else { return Ok(bytes) };
         let fetch = self.fetch(connection, &file, file.filename.clone()).await?;
