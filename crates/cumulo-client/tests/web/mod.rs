@@ -1,6 +1,5 @@
 //! A server that says what a test wants, and remembers what it was asked.
 #![allow(dead_code, reason = "each test uses a part of it")]
-#![expect(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
