@@ -105,6 +105,9 @@ pub enum Error {
     /// The credentials could not be had.
     #[error("can't log in: {0}")]
     Login(String),
+    /// What was asked for is not there: the record has no attachment, the server no provider.
+    #[error("{0}")]
+    Missing(String),
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     File {

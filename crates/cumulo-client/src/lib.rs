@@ -31,9 +31,11 @@
 //! - [`Object`], [`Change`], [`Permissions`]: what they are
 //! - [`Batch`]: many operations in few requests; [`Upload`]: a million records
 //! - [`Error`]: what can go wrong; [`Retry`]: what is tried again
-//! - [`Auth`], [`Basic`], [`Bearer`]: who asks
+//! - [`Auth`], [`Basic`], [`Bearer`], [`auth::oidc`]: who asks
+//! - [`attachment`]: files of records
 //! - [`history`], [`changeset`], [`server`], [`permissions`]: what else a server tells
 
+pub mod attachment;
 pub mod auth;
 mod batch;
 pub mod blocking;

@@ -219,6 +219,10 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> One<X, T> {
         &self.resource.transport
     }
 
+    pub(crate) fn kind(&self) -> Kind {
+        self.resource.kind
+    }
+
     pub(crate) fn problem(&self) -> Option<&String> {
         self.resource.problem.as_ref()
     }
