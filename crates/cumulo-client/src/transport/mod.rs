@@ -10,9 +10,9 @@ use std::fmt;
 use futures_util::{Stream, StreamExt as _, future::BoxFuture, stream::BoxStream};
 
 pub use blocking::{Blocking, Items};
-pub(crate) use connection::Config;
 #[doc(hidden)]
 pub use connection::Connection;
+pub(crate) use connection::{Body, Config, failed};
 pub use dry::{Plan, Planned};
 pub use retry::{OnBackoff, Retry};
 
@@ -35,6 +35,10 @@ pub trait Transport: Clone + fmt::Debug + Send + Sync + 'static {
 pub trait Direct: Transport {
     /// A stream, or an iterator.
     type Stream<T: Send + 'static>;
+
+    /// Where it leads.
+    #[doc(hidden)]
+    fn connection(&self) -> &Connection;
 
     /// Does work that takes several requests.
     #[doc(hidden)]
@@ -65,6 +69,10 @@ impl Transport for Async {
 
 impl Direct for Async {
     type Stream<T: Send + 'static> = BoxStream<'static, Result<T>>;
+
+    fn connection(&self) -> &Connection {
+        &self.0
+    }
 
     fn run<T, F>(&self, work: impl FnOnce(Connection) -> F) -> Self::Sent<T>
     where
