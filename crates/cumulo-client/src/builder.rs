@@ -151,7 +151,11 @@ impl Builder {
     /// A header of all requests.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            (Ok(name), Ok(value)) => _ = self.config.headers.insert(name, value),
+            (Ok(name), Ok(mut value)) => {
+                // It may be a key, so it is not shown.
+                value.set_sensitive(true);
+                self.config.headers.insert(name, value);
+            }
             (Err(_), _) => self.refuse(format!("{name:?} is not the name of a header")),
             (_, Err(_)) => self.refuse(format!("the value of the header {name} is not valid")),
         }
@@ -195,6 +199,13 @@ impl Builder {
     /// What to do while the server wants no requests: wait up to a minute if never set.
     pub fn on_backoff(mut self, on_backoff: OnBackoff) -> Self {
         self.config.on_backoff = on_backoff;
+        self
+    }
+
+    /// Operations that the server refuses (4xx) don't make a batch fail:
+    /// [`Batch::ignore_refusals`](crate::Batch::ignore_refusals).
+    pub fn ignore_batch_refusals(mut self) -> Self {
+        self.defaults.ignores_batch_refusals = true;
         self
     }
 

@@ -33,6 +33,7 @@
 //! - [`Error`]: what can go wrong; [`Retry`]: what is tried again
 //! - [`Auth`], [`Basic`], [`Bearer`]: who asks
 //! - [`history`], [`changeset`], [`server`], [`permissions`]: what else a server tells
+//! - `cli`, a feature: options of a command line that make a client
 
 pub mod auth;
 mod batch;
@@ -40,6 +41,8 @@ pub mod blocking;
 mod builder;
 mod call;
 pub mod changeset;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod client;
 mod delete;
 mod error;
