@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Identity, Proxy, Url, redirect};
+use reqwest::{Proxy, Url, redirect};
+#[cfg(feature = "tls")]
+use reqwest::{Certificate, Identity};
 
 use crate::{
     Client, Error, Result, Root,
@@ -20,7 +22,9 @@ struct Wire {
     read_timeout: Option<Duration>,
     user_agent: String,
     proxy: Option<Proxy>,
+    #[cfg(feature = "tls")]
     certificates: Vec<Certificate>,
+    #[cfg(feature = "tls")]
     identity: Option<Identity>,
 }
 
@@ -31,7 +35,9 @@ impl Default for Wire {
             read_timeout: Some(Duration::from_mins(1)),
             user_agent: concat!("cumulo-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             proxy: None,
+            #[cfg(feature = "tls")]
             certificates: Vec::new(),
+            #[cfg(feature = "tls")]
             identity: None,
         }
     }
@@ -101,6 +107,9 @@ impl Builder {
 
     fn set_server(&mut self, url: &str) {
         match Url::parse(url) {
+            Ok(parsed) if parsed.scheme() == "https" && !cfg!(feature = "tls") => {
+                self.refuse("https needs the feature tls of cumulo-client".to_owned());
+            }
             Ok(mut parsed) if matches!(parsed.scheme(), "http" | "https") => {
                 if !parsed.username().is_empty() {
                     let user = decoded(parsed.username());
@@ -233,6 +242,7 @@ impl Builder {
     }
 
     /// One more certificate to trust, as PEM.
+    #[cfg(feature = "tls")]
     pub fn certificate(mut self, pem: &[u8]) -> Self {
         match Certificate::from_pem(pem) {
             Ok(certificate) => self.wire.certificates.push(certificate),
@@ -243,6 +253,7 @@ impl Builder {
     }
 
     /// The certificate and the key that tell who we are, as PEM.
+    #[cfg(feature = "tls")]
     pub fn identity(mut self, pem: &[u8]) -> Self {
         match Identity::from_pem(pem) {
             Ok(identity) => self.wire.identity = Some(identity),
@@ -327,9 +338,11 @@ impl Wire {
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(proxy.clone());
         }
+        #[cfg(feature = "tls")]
         for certificate in &self.certificates {
             builder = builder.add_root_certificate(certificate.clone());
         }
+        #[cfg(feature = "tls")]
         if let Some(identity) = &self.identity {
             builder = builder.identity(identity.clone());
         }

@@ -102,7 +102,7 @@ impl ClientArgs {
 /// Which server, and who asks.
 #[derive(Clone, Debug, Args)]
 pub struct ConnectionArgs {
-    /// The URL of the server, with the version: http://localhost:8888/v1
+    /// The URL of the server, with the version: `http://localhost:8888/v1`
     #[arg(short, long, value_name = "URL")]
     pub server: Option<String>,
 
