@@ -1,7 +1,5 @@
 //! Makes each Rust snippet of the guide to the client a function that compiles alone.
 
-#![expect(clippy::print_stdout, reason = "build scripts talk to Cargo so")]
-
 use std::{env, error::Error, fs, path::PathBuf};
 
 const PAGE: &str = "../../docs/client.md";

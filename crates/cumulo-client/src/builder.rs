@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Proxy, Url, redirect};
 #[cfg(feature = "tls")]
 use reqwest::{Certificate, Identity};
+use reqwest::{Proxy, Url, redirect};
 
 use crate::{
     Client, Error, Result, Root,

@@ -1,4 +1,5 @@
 //! The example script, run as people run it.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},

@@ -1,4 +1,5 @@
 //! Links between pages lead to pages, and to headings that are there.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     collections::BTreeSet,
