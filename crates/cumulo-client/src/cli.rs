@@ -35,10 +35,11 @@
 //!     client: ClientArgs,
 //! }
 //! # let script = Script::parse_from(["script"]);
-//! # assert_eq!(script.client.connection.server.as_deref(), Some("https://kinto.example.com/v1"));
+//! # assert_eq!(script.client.connection.server.unwrap().as_str(), "https://kinto.example.com/v1");
 //! ```
 
 use std::{
+    fmt,
     io::{self, IsTerminal as _},
     str::FromStr,
     time::Duration,
@@ -104,7 +105,7 @@ impl ClientArgs {
 pub struct ConnectionArgs {
     /// The URL of the server, with the version: `http://localhost:8888/v1`
     #[arg(short, long, value_name = "URL")]
-    pub server: Option<String>,
+    pub server: Option<ServerUrl>,
 
     /// `user:password`, `user` to be asked for the password, or `Bearer token`
     #[arg(short, long, hide_default_value = true)]
@@ -152,7 +153,7 @@ impl ConnectionArgs {
     fn builder_asking(&self, ask: impl FnOnce(&str) -> io::Result<String>) -> Result<Builder> {
         let missing = || Error::Argument("no server is given: use --server URL".to_owned());
         let retry = Retry { forced: self.retry_after, ..Retry::times(self.retry) };
-        let mut builder = Client::builder(self.server.as_deref().ok_or_else(missing)?);
+        let mut builder = Client::builder(self.server.as_ref().ok_or_else(missing)?.as_str());
         builder = builder.timeout(self.timeout).retry(retry);
         if let Some(credentials) = &self.auth {
             builder = credentials.apply(builder, ask)?;
@@ -220,6 +221,30 @@ impl Verbosity {
             Self { quiet: true, .. } => LevelFilter::ERROR,
             _ => LevelFilter::WARN,
         }
+    }
+}
+
+/// The URL of a server as it was typed. Credentials in it are not shown.
+#[derive(Clone)]
+pub struct ServerUrl(String);
+
+impl ServerUrl {
+    /// All of it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for ServerUrl {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.0.rsplit('@').next().unwrap_or_default();
+        f.debug_tuple("ServerUrl").field(&host).finish()
     }
 }
 

@@ -161,11 +161,13 @@ fn what_is_wrong_is_named() {
 #[test]
 fn secrets_are_not_shown() {
     let args = parse(&["--auth=ann:secret", "--header=X-Key: secret"]);
+    let server = Script::parse_from(["script", "--server=http://ann:secret@localhost/v1"]);
+    assert!(format!("{server:?}").contains("localhost/v1"));
     assert_eq!(args.connection.headers[0].value.expose_secret(), "secret");
     let builder = args.builder().unwrap();
     let client = args.client().unwrap();
     let help = WithDefaults::command().render_long_help().to_string();
-    for shown in [format!("{args:?}"), format!("{builder:?} {client:?}"), help] {
+    for shown in [format!("{args:?} {server:?}"), format!("{builder:?} {client:?}"), help] {
         assert!(!shown.contains("secret") && !shown.contains("YW5u"), "{shown}");
     }
 }
