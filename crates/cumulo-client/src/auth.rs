@@ -25,6 +25,17 @@ pub trait Auth: fmt::Debug + Send + Sync {
     }
 }
 
+#[async_trait]
+impl Auth for Box<dyn Auth> {
+    async fn authorization(&self, server: &str) -> Result<HeaderValue> {
+        (**self).authorization(server).await
+    }
+
+    async fn renew(&self, server: &str) -> Result<bool> {
+        (**self).renew(server).await
+    }
+}
+
 /// A user and a password.
 #[derive(Clone, Debug)]
 pub struct Basic(SecretString);

@@ -62,9 +62,8 @@ pub struct Batch<X: Direct> {
 #[derive(Clone, Debug, Default)]
 pub struct Queue(Arc<Mutex<Vec<Call>>>);
 
-/// The place of an operation in a batch.
+/// The place of an operation in a batch, with which its result is found.
 #[derive(Debug)]
-#[must_use = "the result of the operation is found with it"]
 pub struct Ticket<T> {
     index: usize,
     decode: Decode<T>,
@@ -465,6 +464,16 @@ mod tests {
         assert_eq!(chunks(&calls(5, 1), 2), [0..2, 2..4, 4..5]);
         assert_eq!(chunks(&calls(2, 1), usize::MAX).len(), 1);
         assert_eq!(chunks(&calls(3, MAX_BYTES / 2), usize::MAX), [0..1, 1..2, 2..3]);
-        assert_eq!(chunks(&[], 2), []);
+        assert!(chunks(&[], 2).is_empty());
+    }
+
+    #[test]
+    fn batches_take_over_what_the_client_is_set_to() {
+        let client = crate::Client::new("http://localhost:8888/v1").unwrap();
+        assert!(!client.batch().ignores_refusals);
+        let client = client.to_builder().ignore_batch_refusals().build().unwrap();
+        assert!(client.batch().ignores_refusals);
+        let other = client.to_builder().bucket("blog").build().unwrap();
+        assert!(other.batch().ignores_refusals);
     }
 }

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Identity, Proxy, Url, redirect};
+#[cfg(feature = "tls")]
+use reqwest::{Certificate, Identity};
+use reqwest::{Proxy, Url, redirect};
 
 use crate::{
     Client, Error, Result, Root,
@@ -20,7 +22,9 @@ struct Wire {
     read_timeout: Option<Duration>,
     user_agent: String,
     proxy: Option<Proxy>,
+    #[cfg(feature = "tls")]
     certificates: Vec<Certificate>,
+    #[cfg(feature = "tls")]
     identity: Option<Identity>,
 }
 
@@ -31,7 +35,9 @@ impl Default for Wire {
             read_timeout: Some(Duration::from_mins(1)),
             user_agent: concat!("cumulo-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             proxy: None,
+            #[cfg(feature = "tls")]
             certificates: Vec::new(),
+            #[cfg(feature = "tls")]
             identity: None,
         }
     }
@@ -101,6 +107,9 @@ impl Builder {
 
     fn set_server(&mut self, url: &str) {
         match Url::parse(url) {
+            Ok(parsed) if parsed.scheme() == "https" && !cfg!(feature = "tls") => {
+                self.refuse("https needs the feature tls of cumulo-client".to_owned());
+            }
             Ok(mut parsed) if matches!(parsed.scheme(), "http" | "https") => {
                 if !parsed.username().is_empty() {
                     let user = decoded(parsed.username());
@@ -151,7 +160,11 @@ impl Builder {
     /// A header of all requests.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            (Ok(name), Ok(value)) => _ = self.config.headers.insert(name, value),
+            (Ok(name), Ok(mut value)) => {
+                // It may be a key, so it is not shown.
+                value.set_sensitive(true);
+                self.config.headers.insert(name, value);
+            }
             (Err(_), _) => self.refuse(format!("{name:?} is not the name of a header")),
             (_, Err(_)) => self.refuse(format!("the value of the header {name} is not valid")),
         }
@@ -198,6 +211,13 @@ impl Builder {
         self
     }
 
+    /// Operations that the server refuses (4xx) don't make a batch fail:
+    /// [`Batch::ignore_refusals`](crate::Batch::ignore_refusals).
+    pub fn ignore_batch_refusals(mut self) -> Self {
+        self.defaults.ignores_batch_refusals = true;
+        self
+    }
+
     /// How large an answer may be, in bytes: 256 MiB if never set.
     pub fn max_response_bytes(mut self, bytes: usize) -> Self {
         self.config.max_response_bytes = bytes;
@@ -222,6 +242,7 @@ impl Builder {
     }
 
     /// One more certificate to trust, as PEM.
+    #[cfg(feature = "tls")]
     pub fn certificate(mut self, pem: &[u8]) -> Self {
         match Certificate::from_pem(pem) {
             Ok(certificate) => self.wire.certificates.push(certificate),
@@ -232,6 +253,7 @@ impl Builder {
     }
 
     /// The certificate and the key that tell who we are, as PEM.
+    #[cfg(feature = "tls")]
     pub fn identity(mut self, pem: &[u8]) -> Self {
         match Identity::from_pem(pem) {
             Ok(identity) => self.wire.identity = Some(identity),
@@ -316,9 +338,11 @@ impl Wire {
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(proxy.clone());
         }
+        #[cfg(feature = "tls")]
         for certificate in &self.certificates {
             builder = builder.add_root_certificate(certificate.clone());
         }
+        #[cfg(feature = "tls")]
         if let Some(identity) = &self.identity {
             builder = builder.identity(identity.clone());
         }

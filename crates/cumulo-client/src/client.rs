@@ -32,16 +32,17 @@ pub struct Root<X> {
     parts: Parts,
 }
 
-/// The bucket and collection of calls that name none.
+/// What holds for calls that say nothing else.
 #[derive(Clone, Debug)]
 pub(crate) struct Defaults {
     pub(crate) bucket: String,
     pub(crate) collection: Option<String>,
+    pub(crate) ignores_batch_refusals: bool,
 }
 
 impl Default for Defaults {
     fn default() -> Self {
-        Self { bucket: "default".to_owned(), collection: None }
+        Self { bucket: "default".to_owned(), collection: None, ignores_batch_refusals: false }
     }
 }
 
@@ -87,7 +88,8 @@ impl<X: Direct> Root<X> {
     /// Collects operations, to send them in as few requests as possible.
     pub fn batch(&self) -> Batch<X> {
         let client = Root { transport: Queue::default(), parts: self.parts.clone() };
-        Batch::new(client, self.transport.clone())
+        let batch = Batch::new(client, self.transport.clone());
+        if self.defaults().ignores_batch_refusals { batch.ignore_refusals() } else { batch }
     }
 }
 

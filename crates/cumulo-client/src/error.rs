@@ -270,7 +270,7 @@ impl fmt::Display for Refusal {
         let Request { method, url } = &self.response.request;
         write!(f, "{method} {url}: {}", self.response.status)?;
         let words = self.words();
-        let words = words.trim();
+        let words = words.trim().trim_end_matches('.');
         if words.is_empty() { Ok(()) } else { write!(f, ", {words}") }
     }
 }

@@ -52,6 +52,13 @@ impl<T: DeserializeOwned + Send + 'static> Row for Change<T> {
     }
 }
 
+impl<X: Transport, T: DeserializeOwned + Send + 'static> List<X, Change<T>> {
+    /// Those that were written after this timestamp.
+    pub fn since(self, timestamp: Timestamp) -> Self {
+        self.param("_since", &timestamp.etag())
+    }
+}
+
 /// What happened in a bucket.
 #[derive(Clone, Debug)]
 pub struct History<X>(Bucket<X>);

@@ -34,6 +34,7 @@
 //! - [`Auth`], [`Basic`], [`Bearer`], [`auth::oidc`]: who asks
 //! - [`attachment`]: files of records
 //! - [`history`], [`changeset`], [`server`], [`permissions`]: what else a server tells
+//! - `cli`, a feature: options of a command line that make a client
 
 pub mod attachment;
 pub mod auth;
@@ -42,6 +43,8 @@ pub mod blocking;
 mod builder;
 mod call;
 pub mod changeset;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod client;
 mod delete;
 mod error;

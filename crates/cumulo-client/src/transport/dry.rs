@@ -26,6 +26,9 @@ pub struct Planned {
 }
 
 impl Plan {
+    /// What tells the lines of the log about requests that were not sent from others.
+    pub(crate) const LOG_TARGET: &str = module_path!();
+
     /// No requests so far.
     pub fn new() -> Self {
         Self::default()
@@ -44,7 +47,7 @@ impl Plan {
     /// written, a list with nothing.
     pub(crate) fn note(&self, call: &Call, url: String) -> Response {
         let body = call.body.as_deref().and_then(|body| serde_json::from_slice(body).ok());
-        tracing::debug!(method = %call.method, url, "not sent: dry mode");
+        tracing::debug!(target: Plan::LOG_TARGET, "not sent: {} {url}", call.method);
         let answer = answer(call, body.as_ref());
         let method = call.method.clone();
         self.requests_mut().push(Planned { method: method.clone(), url: url.clone(), body });
