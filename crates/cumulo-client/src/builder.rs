@@ -1,6 +1,6 @@
 //! How a client is made.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Identity, Proxy, Url, redirect};
@@ -9,12 +9,13 @@ use crate::{
     Client, Error, Result, Root,
     auth::{Auth, Basic},
     blocking,
+    call::hide,
     client::Defaults,
-    transport::{Async, Blocking, Config, Connection, OnBackoff, Plan, Retry},
+    transport::{Async, Blocking, Config, Connection, OnBackoff, Plan, Retry, State},
 };
 
 /// What connections are made of. A change of it needs new ones.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Wire {
     connect_timeout: Option<Duration>,
     read_timeout: Option<Duration>,
@@ -61,8 +62,10 @@ pub struct Builder {
     config: Config,
     defaults: Defaults,
     wire: Wire,
-    /// The connection of the client that this comes from, as long as it fits.
-    shared: Option<Connection>,
+    /// The connections of the client that this comes from, as long as they fit.
+    shared: Option<reqwest::Client>,
+    /// What is known of the server.
+    state: Arc<State>,
     /// The client that this comes from, if it waits.
     waiting: Option<Blocking>,
     problem: Option<String>,
@@ -84,6 +87,7 @@ impl Builder {
             defaults: Defaults::default(),
             wire: Wire::default(),
             shared: None,
+            state: Arc::default(),
             waiting: None,
             problem: None,
         };
@@ -92,9 +96,10 @@ impl Builder {
     }
 
     /// Another server, with its version, such as `https://kinto.example.com/v1`. A user and a
-    /// password in the URL become credentials.
+    /// password in the URL become credentials; otherwise those that were given stay.
     pub fn server(mut self, url: &str) -> Self {
         self.shared = None;
+        self.state = Arc::default();
         self.set_server(url);
         self
     }
@@ -102,7 +107,7 @@ impl Builder {
     fn set_server(&mut self, url: &str) {
         match Url::parse(url) {
             Ok(mut parsed) if matches!(parsed.scheme(), "http" | "https") => {
-                if !parsed.username().is_empty() {
+                if !parsed.username().is_empty() || parsed.password().is_some() {
                     let user = decoded(parsed.username());
                     let password = decoded(parsed.password().unwrap_or_default());
                     self.config.auth = Some(Arc::new(Basic::new(&user, &password)));
@@ -151,7 +156,10 @@ impl Builder {
     /// A header of all requests.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            (Ok(name), Ok(value)) => _ = self.config.headers.insert(name, value),
+            (Ok(name), Ok(mut value)) => {
+                hide(&name, &mut value);
+                self.config.headers.insert(name, value);
+            }
             (Err(_), _) => self.refuse(format!("{name:?} is not the name of a header")),
             (_, Err(_)) => self.refuse(format!("the value of the header {name} is not valid")),
         }
@@ -263,13 +271,11 @@ impl Builder {
         if let Some(problem) = self.problem {
             return Err(Error::Argument(problem));
         }
-        let connection = match self.shared.take() {
-            Some(shared) => {
-                let (http, state) = (shared.http().clone(), shared.state().clone());
-                Connection::new(http, self.config, state)
-            }
-            None => Connection::new(self.wire.client()?, self.config, Arc::default()),
+        let http = match self.shared.take() {
+            Some(shared) => shared,
+            None => self.wire.client()?,
         };
+        let connection = Connection::new(http, self.config, self.state);
         Ok((connection, Parts { defaults: self.defaults, wire: self.wire }))
     }
 }
@@ -294,7 +300,8 @@ impl Parts {
             config: connection.config().clone(),
             defaults: self.defaults.clone(),
             wire: self.wire.clone(),
-            shared: Some(connection.clone()),
+            shared: Some(connection.http().clone()),
+            state: connection.state().clone(),
             waiting: None,
             problem: None,
         }
@@ -326,10 +333,24 @@ impl Wire {
     }
 }
 
-/// Servers redirect within themselves only; elsewhere credentials would go astray.
+/// Without the proxy, whose URL may have a password, and the key.
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("read_timeout", &self.read_timeout)
+            .field("user_agent", &self.user_agent)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Servers redirect within themselves only; elsewhere credentials would go astray. Redirects that
+/// make a read of a write are none: it would seem to be done.
 fn follow_within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let from = attempt.previous().last().map(Url::origin);
-    if attempt.previous().len() < 5 && from == Some(attempt.url().origin()) {
+    let keeps_method = matches!(attempt.status().as_u16(), 307 | 308);
+    let is_inside = from == Some(attempt.url().origin());
+    if attempt.previous().len() < 5 && keeps_method && is_inside {
         attempt.follow()
     } else {
         attempt.stop()

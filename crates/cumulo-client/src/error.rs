@@ -3,7 +3,10 @@
 use std::{fmt, time::Duration};
 
 use cumulo_wire::Errno;
-use http::{StatusCode, header::RETRY_AFTER};
+use http::{
+    StatusCode,
+    header::{LOCATION, RETRY_AFTER},
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -244,6 +247,11 @@ impl Refusal {
 
     /// The server's words, or the beginning of what came in place of them.
     fn words(&self) -> String {
+        if self.response.status.is_redirection()
+            && let Some(location) = self.response.header(LOCATION.as_str())
+        {
+            return format!("it is at {location}");
+        }
         let detail = |name: &str| self.details.as_ref()?.get(name)?.as_str();
         match (&self.message, self.number) {
             (Some(message), _) => message.clone(),

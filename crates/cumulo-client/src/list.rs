@@ -199,7 +199,9 @@ impl<X: Transport, R: Row> List<X, R> {
     pub fn count(mut self) -> X::Sent<u64> {
         self.call.method = Method::HEAD;
         let transport = self.transport.clone();
-        transport.send(self.into_call(None), |response| Ok(total(response).unwrap_or_default()))
+        transport.send(self.into_call(None), |response| {
+            total(response).ok_or_else(|| response.lacks("Total-Objects"))
+        })
     }
 
     /// The first page: as many as the server gives at once, unless there is a limit.

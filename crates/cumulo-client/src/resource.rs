@@ -168,7 +168,8 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> Resource<X, T> {
     /// When one of the objects was changed last.
     pub fn timestamp(&self) -> X::Sent<Timestamp> {
         let call = self.call(Method::HEAD);
-        self.transport.send(call, |response| Ok(response.timestamp().unwrap_or_default()))
+        self.transport
+            .send(call, |response| response.timestamp().ok_or_else(|| response.lacks("ETag")))
     }
 }
 

@@ -26,6 +26,9 @@ use crate::{
     response::{Request, Response},
 };
 
+/// A year; moments far beyond can't be told.
+const LONGEST_BACKOFF_SECONDS: u64 = 31_536_000;
+
 /// What all requests of a client have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -56,8 +59,22 @@ struct Inner {
 pub(crate) struct State {
     /// Until when the server wants no requests.
     closed_until: Mutex<Option<Instant>>,
+    /// What the server has announced last.
+    announced: Mutex<Option<String>>,
     /// How many requests it takes in a batch.
     pub(crate) batch_limit: OnceCell<usize>,
+    /// How large a batch may be in bytes, if one was too large.
+    batch_bytes: Mutex<Option<usize>>,
+}
+
+impl State {
+    pub(crate) fn batch_bytes(&self) -> Option<usize> {
+        *self.batch_bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_batch_bytes(&self, bytes: usize) {
+        *self.batch_bytes.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
+    }
 }
 
 /// What came of sending a request once.
@@ -67,6 +84,17 @@ enum Attempt {
     Unsent(Error),
     /// It may have.
     Failed(Error),
+    /// The next one would end in the same way.
+    Hopeless(Error),
+}
+
+impl Attempt {
+    fn into_result(self) -> Result<Response> {
+        match self {
+            Self::Answered(response) => Ok(response),
+            Self::Unsent(error) | Self::Failed(error) | Self::Hopeless(error) => Err(error),
+        }
+    }
 }
 
 impl Connection {
@@ -114,7 +142,7 @@ impl Connection {
             return Ok(response);
         }
         if status == StatusCode::PRECONDITION_FAILED && (call.or_existing || repeated) {
-            let (existing, _) = self.insist(&Call::get(call.path.clone())).await?;
+            let (existing, _) = self.insist(&call.look()).await?;
             if existing.status.is_success() && (call.or_existing || wrote(call, &existing)) {
                 return Ok(existing);
             }
@@ -132,8 +160,8 @@ impl Connection {
         let mut repeated = false;
         let mut renewed = false;
         let mut number = 0;
+        self.wait_until_open().await?;
         loop {
-            self.wait_until_open().await?;
             let attempt = self.attempt(call).await;
             if let Attempt::Answered(response) = &attempt
                 && response.status == StatusCode::UNAUTHORIZED
@@ -141,6 +169,7 @@ impl Connection {
                 && let Some(auth) = &self.config().auth
                 && auth.renew(&self.config().server).await?
             {
+                self.wait_until_open().await?;
                 renewed = true;
                 continue;
             }
@@ -151,6 +180,7 @@ impl Connection {
                 }
                 Attempt::Unsent(_) => (Verdict::Undone, None),
                 Attempt::Failed(_) => (Verdict::Unknown, None),
+                Attempt::Hopeless(_) => (Verdict::Final, None),
             };
             let again = match verdict {
                 Verdict::Final => false,
@@ -159,13 +189,14 @@ impl Connection {
             };
             let wait = again.then(|| retry.wait(number, asked, rand::random())).flatten();
             let Some(wait) = wait else {
-                return match attempt {
-                    Attempt::Answered(response) => Ok((response, repeated)),
-                    Attempt::Unsent(error) | Attempt::Failed(error) => Err(error),
-                };
+                return attempt.into_result().map(|response| (response, repeated));
             };
             tracing::debug!(number, ?wait, method = %call.method, path = call.path, "sending again");
             sleep(wait).await;
+            if self.wait_until_open().await.is_err() {
+                // It was sent, so that the caller must know what came of that.
+                return attempt.into_result().map(|response| (response, repeated));
+            }
             repeated |= verdict == Verdict::Unknown;
             number += 1;
         }
@@ -181,7 +212,7 @@ impl Connection {
         {
             match auth.authorization(&config.server).await {
                 Ok(value) => _ = headers.insert(AUTHORIZATION, value),
-                Err(error) => return Attempt::Failed(error),
+                Err(error) => return Attempt::Hopeless(error),
             }
         }
         let mut builder = self.http().request(call.method.clone(), &request.url).headers(headers);
@@ -195,11 +226,11 @@ impl Connection {
         match builder.send().await {
             Ok(answer) => match self.read(request, answer).await {
                 Ok(response) => Attempt::Answered(response),
+                Err(error @ Error::AnswerTooLarge { .. }) => Attempt::Hopeless(error),
                 Err(error) => Attempt::Failed(error),
             },
-            Err(source) if source.is_connect() || source.is_builder() => {
-                Attempt::Unsent(failed(request, source))
-            }
+            Err(source) if source.is_builder() => Attempt::Hopeless(failed(request, source)),
+            Err(source) if source.is_connect() => Attempt::Unsent(failed(request, source)),
             Err(source) => Attempt::Failed(failed(request, source)),
         }
     }
@@ -233,11 +264,23 @@ impl Connection {
     /// <https://docs.kinto-storage.org/en/stable/api/1.x/backoff.html>
     fn heed(&self, headers: &HeaderMap) {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let backoff = text("Backoff").and_then(|it| it.trim().parse().ok());
-        let until = backoff.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let backoff = text("Backoff").and_then(|it| it.trim().parse::<u64>().ok());
+        let until = backoff.map(|seconds| {
+            let seconds = Duration::from_secs(seconds.min(LONGEST_BACKOFF_SECONDS));
+            Instant::now() + seconds
+        });
         *self.0.state.closed_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
         if let Some(alert) = text("Alert") {
+            self.announce(alert);
+        }
+    }
+
+    /// Logs what the server announces, which it does with each answer, once.
+    fn announce(&self, alert: &str) {
+        let mut announced = self.0.state.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        if announced.as_deref() != Some(alert) {
             tracing::warn!("the server announces: {alert}");
+            *announced = Some(alert.to_owned());
         }
     }
 

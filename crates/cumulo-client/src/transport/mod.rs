@@ -10,9 +10,9 @@ use std::fmt;
 use futures_util::{Stream, StreamExt as _, future::BoxFuture, stream::BoxStream};
 
 pub use blocking::{Blocking, Items};
-pub(crate) use connection::Config;
 #[doc(hidden)]
 pub use connection::Connection;
+pub(crate) use connection::{Config, State};
 pub use dry::{Plan, Planned};
 pub use retry::{OnBackoff, Retry};
 
