@@ -2,6 +2,7 @@
 //! <https://docs.kinto-storage.org/en/stable/api/1.x/batch.html>
 
 mod order;
+mod summary;
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +17,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTE
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::sleep;
+
+pub use summary::Summary;
 
 use crate::{
     Error, Result, Root,

@@ -31,6 +31,8 @@ pub struct Call {
     pub(crate) or_existing: bool,
     /// Whether it can be done twice, if that does not follow from method and headers.
     pub(crate) repeatable: Option<bool>,
+    /// What a server must be able to do for this, if not every one is.
+    pub(crate) capability: Option<&'static str>,
     /// Why this can't be sent.
     pub(crate) problem: Option<String>,
 }
@@ -46,6 +48,7 @@ impl Call {
             accepted: &[],
             or_existing: false,
             repeatable: None,
+            capability: None,
             problem: None,
         }
     }

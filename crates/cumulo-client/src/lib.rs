@@ -54,12 +54,13 @@ mod resource;
 mod response;
 mod review;
 pub mod server;
+mod snapshot;
 mod task;
 mod transport;
 mod write;
 
 pub use auth::{Auth, Basic, Bearer};
-pub use batch::{Batch, Failure, Failures, Queue, Results, Ticket};
+pub use batch::{Batch, Failure, Failures, Queue, Results, Summary, Ticket};
 pub use builder::Builder;
 pub use client::{AUTHENTICATED, Client, EVERYONE, Root};
 pub use cumulo_wire::{Errno, Timestamp};

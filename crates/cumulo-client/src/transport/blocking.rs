@@ -69,6 +69,10 @@ impl Transport for Blocking {
 impl Direct for Blocking {
     type Stream<T: Send + 'static> = Items<T>;
 
+    fn server(&self) -> &str {
+        &self.connection.config().server
+    }
+
     fn run<T, F>(&self, work: impl FnOnce(Connection) -> F) -> Self::Sent<T>
     where
         T: Send + 'static,

@@ -23,7 +23,9 @@ use crate::{
     Error, Result,
     auth::Auth,
     call::Call,
+    error::Refusal,
     response::{Request, Response},
+    server::ServerInfo,
 };
 
 /// A year; moments far beyond can't be told.
@@ -147,7 +149,24 @@ impl Connection {
                 return Ok(existing);
             }
         }
+        if status == StatusCode::NOT_FOUND
+            && let Some(capability) = call.capability
+            && self.lacks(capability).await
+        {
+            return Err(Error::Unsupported {
+                capability,
+                refusal: Box::new(Refusal::new(response)),
+            });
+        }
         Err(Error::of(response))
+    }
+
+    /// Whether the server surely has not this capability. It is asked only after it had no answer,
+    /// so that calls which succeed cost no request more.
+    async fn lacks(&self, capability: &str) -> bool {
+        let answer = self.insist(&Call::get("/")).await;
+        let info = answer.and_then(|(response, _)| ServerInfo::read(&response));
+        info.is_ok_and(|info| !info.has(capability))
     }
 
     /// Sends a request until there is a final answer. Also tells whether it was repeated after it

@@ -36,6 +36,9 @@ pub trait Direct: Transport {
     /// A stream, or an iterator.
     type Stream<T: Send + 'static>;
 
+    /// The URL of the server with its version, without a slash at the end.
+    fn server(&self) -> &str;
+
     /// Does work that takes several requests.
     #[doc(hidden)]
     fn run<T, F>(&self, work: impl FnOnce(Connection) -> F) -> Self::Sent<T>
@@ -65,6 +68,10 @@ impl Transport for Async {
 
 impl Direct for Async {
     type Stream<T: Send + 'static> = BoxStream<'static, Result<T>>;
+
+    fn server(&self) -> &str {
+        &self.0.config().server
+    }
 
     fn run<T, F>(&self, work: impl FnOnce(Connection) -> F) -> Self::Sent<T>
     where

@@ -31,6 +31,7 @@ async fn the_server_is_not_asked_about_itself() {
     client.server_info().await.unwrap();
     client.heartbeat().await.unwrap();
     client.flush().await.unwrap();
+    assert_eq!(client.user().await.unwrap(), None);
     assert_eq!(client.permissions().all().await.unwrap(), []);
     let changeset = client.monitor_changes::<Value>(Expected::Any, None).send().await.unwrap();
     assert_eq!(changeset.changes, Vec::<Value>::new());
@@ -43,6 +44,7 @@ async fn the_server_is_not_asked_about_itself() {
             "GET /",
             "GET /__heartbeat__",
             "POST /__flush__",
+            "GET /",
             "GET /permissions?_sort=id&_limit=5000",
             "GET /buckets/monitor/collections/changes/changeset?_expected=0",
             "GET /buckets/a/collections/b/changeset?_expected=7&_since=%225%22",
@@ -81,9 +83,13 @@ async fn objects_of_every_kind_are_read_and_written() {
         objects.patch("x", read).send().await.unwrap();
         assert_eq!(objects.delete("x").send().await.unwrap().id, "x");
         assert!(objects.delete("x").if_exists().send().await.unwrap().is_some());
+        let write = objects.one("x").set_permissions(Permissions::new()).send().await.unwrap();
+        assert_eq!(write.id, "x");
+        assert!(objects.one("x").exists().await.unwrap());
         assert_eq!(objects.timestamp().await.unwrap(), Timestamp(0));
-        assert_eq!(plan.requests().len() - before, 15);
+        assert_eq!(plan.requests().len() - before, 17);
     }
+    client.create_account("ann", "s3cret").send().await.unwrap();
     let lines = planned(&stub, &plan);
     assert_eq!(lines[3], "PUT /buckets/x");
     assert_eq!(lines[4], "POST /buckets");

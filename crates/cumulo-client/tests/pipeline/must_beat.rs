@@ -1,5 +1,6 @@
 //! The defects of the Python client kinto-http 11.11 that must not come back, one test for each.
-//! Those of downloads, replication and the login in a browser are tested where these are.
+//! Those of downloads, replication and the login in a browser are tested where these are. Sections
+//! are those of the inventory of what that client does.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::stub::{
     text,
 };
 
-// Construction: what a client is made of.
+// Section 2: what a client is made of.
 
 #[tokio::test(start_paused = true)]
 async fn a_clone_with_another_server_keeps_everything_else() {
@@ -101,7 +102,7 @@ async fn whatever_is_overridden_in_a_clone_has_an_effect() {
     }
 }
 
-// Authentication.
+// Section 3: authentication.
 
 #[tokio::test]
 async fn a_bearer_token_with_a_colon_stays_a_bearer_token() {
@@ -118,7 +119,7 @@ async fn a_bearer_token_with_a_colon_stays_a_bearer_token() {
     }
 }
 
-// Requests: queries, and dry mode.
+// Section 4: the request pipeline, with queries and dry mode.
 
 #[tokio::test]
 async fn text_that_looks_like_json_stays_text() {
@@ -190,7 +191,7 @@ async fn deletions_permissions_and_purges_work_in_dry_mode() {
     assert_eq!(stub.received().len(), 0);
 }
 
-// Endpoints.
+// Section 5: endpoints.
 
 #[tokio::test]
 async fn ids_are_refused_rather_than_changed() {
@@ -222,7 +223,7 @@ async fn ids_are_refused_rather_than_changed() {
     assert_eq!(stub.received().len(), 0);
 }
 
-// Answers.
+// Section 6: what is returned.
 
 #[tokio::test]
 async fn headers_of_answers_are_there() {
@@ -253,6 +254,8 @@ async fn headers_of_answers_are_there() {
     }
 }
 
+// Section 7: conditions.
+
 #[tokio::test]
 async fn not_modified_is_told_from_an_empty_list() {
     let stub = Stub::script([text(304, ""), list(&[]), text(304, ""), text(304, "")]).await;
@@ -266,7 +269,7 @@ async fn not_modified_is_told_from_an_empty_list() {
     assert_eq!(stub.last().header("If-None-Match"), Some("\"9\""));
 }
 
-// Methods.
+// Section 8: methods.
 
 #[tokio::test]
 async fn deletions_of_many_take_filters_limits_and_pages() {
@@ -298,7 +301,7 @@ async fn permissions_are_read_to_the_last_page() {
     assert_eq!(stub.lines()[1], "GET /v1/permissions?_token=1");
 }
 
-// Pages.
+// Section 10: pages.
 
 #[tokio::test]
 async fn every_list_is_a_stream() {
@@ -344,7 +347,7 @@ async fn timestamps_of_lists_are_asked_for_each_time() {
     assert_eq!(stub.last().line, "HEAD /v1/buckets/a/collections/b/records");
 }
 
-// Batches.
+// Section 11: batches.
 
 #[tokio::test]
 async fn a_batch_reads_all_that_can_be_read() {
@@ -437,7 +440,7 @@ async fn status_and_headers_of_operations_can_be_read() {
     assert_eq!(response.request.url, format!("{}/buckets/a", stub.url()));
 }
 
-// Errors.
+// Section 12: errors.
 
 #[tokio::test]
 async fn only_a_bucket_that_is_not_there_is_not_found() {
@@ -473,7 +476,7 @@ async fn errors_have_numbers_details_and_the_request() {
     assert_eq!(failure.response().unwrap().status, 412);
 }
 
-// Async.
+// Section 13: the async client.
 
 #[tokio::test]
 async fn batches_reviews_and_streams_are_async() {
