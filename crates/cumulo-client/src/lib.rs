@@ -54,6 +54,7 @@ mod resource;
 mod response;
 mod review;
 pub mod server;
+mod slug;
 mod snapshot;
 mod task;
 mod transport;
@@ -73,6 +74,7 @@ pub use patch::Changes;
 pub use query::{Field, Filter, field};
 pub use resource::{Bucket, Collection, One, Resource};
 pub use response::{Request, Response};
+pub use slug::slugify;
 #[doc(hidden)]
 pub use transport::Connection;
 pub use transport::{Async, Blocking, Direct, OnBackoff, Plan, Planned, Retry, Transport};

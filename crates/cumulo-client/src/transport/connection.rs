@@ -1,7 +1,7 @@
 //! The way of a request to the server, as often as it takes, and not faster than the server wants.
 
 use std::{
-    fmt,
+    fmt, io,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Plan,
+    Plan, compression,
     retry::{self, OnBackoff, Retry, Verdict},
 };
 use crate::{
@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) retry: Retry,
     pub(crate) on_backoff: OnBackoff,
     pub(crate) max_response_bytes: usize,
+    /// Whether answers may be compressed.
+    pub(crate) compression: bool,
     /// Where requests are noted in place of being sent.
     pub(crate) plan: Option<Plan>,
 }
@@ -234,6 +236,9 @@ impl Connection {
                 Err(error) => return Attempt::Hopeless(error),
             }
         }
+        if config.compression {
+            compression::ask(&mut headers);
+        }
         let mut builder = self.http().request(call.method.clone(), &request.url).headers(headers);
         if let Some(timeout) = config.timeout {
             builder = builder.timeout(timeout);
@@ -276,7 +281,15 @@ impl Connection {
             }
         }
         let body = if parts.is_empty() { body } else { parts.freeze() };
-        Ok(Response { request, status, headers, body })
+        let mut response = Response { request, status, headers, body };
+        let body = response.body.clone();
+        match compression::decode(&mut response.headers, body, limit) {
+            Ok(body) => Ok(Response { body, ..response }),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                Err(Error::AnswerTooLarge { request: Box::new(response.request), limit })
+            }
+            Err(error) => Err(response.not_understood(serde_json::Error::io(error))),
+        }
     }
 
     /// Does what a server asks of its clients in passing:

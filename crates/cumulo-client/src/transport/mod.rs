@@ -1,6 +1,7 @@
 //! Ways of a call: to the server, awaited or not, or into a batch.
 
 mod blocking;
+mod compression;
 mod connection;
 mod dry;
 pub(crate) mod retry;

@@ -44,6 +44,24 @@ async fn an_answer_that_is_too_large_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn answers_may_be_compressed_where_that_is_wanted() {
+    let body = json!({"data": {"id": "a", "last_modified": 7, "text": "x".repeat(5000)}});
+    let stub = Stub::start(move |received| match received.header("Accept-Encoding") {
+        Some("gzip") => Reply::Compressed(body.to_string()),
+        _ => object("a"),
+    })
+    .await;
+    let client = stub.client();
+    assert_eq!(client.bucket("a").get().send().await.unwrap().data["title"], "Milk");
+    let client = client.to_builder().compression(true).build().unwrap();
+    let long = client.bucket("a").get().send().await.unwrap();
+    assert_eq!(long.data["text"].as_str().unwrap().len(), 5000);
+    let strict = client.to_builder().max_response_bytes(1000).build().unwrap();
+    let failure = strict.bucket("a").get().send().await.unwrap_err();
+    assert!(matches!(failure, Error::AnswerTooLarge { .. }), "{failure}");
+}
+
+#[tokio::test]
 async fn a_body_of_another_type_is_an_error() {
     #[derive(Debug, Deserialize)]
     struct Todo {

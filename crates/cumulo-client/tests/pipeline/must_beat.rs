@@ -87,6 +87,8 @@ async fn whatever_is_overridden_in_a_clone_has_an_effect() {
     assert_eq!(received[0].line, "GET /v1/buckets/b/collections/c/records/a");
     let (failure, received) = sent(with().on_backoff(OnBackoff::Fail).build().unwrap()).await;
     assert!(matches!(failure, Error::Backoff { .. }) && received.is_empty(), "{failure}");
+    let (_, received) = sent(with().compression(true).build().unwrap()).await;
+    assert_eq!(received[0].header("Accept-Encoding"), Some("gzip"));
     let tiny = with().max_response_bytes(0).build().unwrap();
     assert!(matches!(sent(tiny).await.0, Error::Server(_)), "an empty answer is not too large");
 

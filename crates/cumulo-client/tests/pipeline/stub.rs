@@ -1,12 +1,14 @@
 //! A server that answers as the test says, and notes what it was asked.
 
 use std::{
+    io::Write as _,
     net::SocketAddr,
     sync::{Arc, Mutex},
     thread,
 };
 
 use cumulo_client::{Builder, Client, Retry, blocking};
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -19,6 +21,8 @@ use tokio::{
 pub(crate) enum Reply {
     /// It answers.
     Answer { status: u16, headers: Vec<(String, String)>, body: String },
+    /// It answers with JSON that is compressed.
+    Compressed(String),
     /// It closes the connection in place of an answer.
     Break,
     /// It closes the connection in the middle of an answer.
@@ -262,6 +266,7 @@ async fn converse(mut stream: TcpStream, connection: usize, state: Arc<State>) {
                 let answer = write(status, &headers, &body, is_head);
                 _ = stream.write_all(answer.as_bytes()).await;
             }
+            Reply::Compressed(body) => _ = stream.write_all(&compressed(&body)).await,
             Reply::Break => return,
             Reply::Truncated => {
                 _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{").await;
@@ -301,6 +306,16 @@ async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Received> 
 async fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
     let read = stream.read_buf(buffer).await.ok()?;
     (read > 0).then_some(())
+}
+
+fn compressed(body: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body.as_bytes()).unwrap();
+    let body = encoder.finish().unwrap();
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {length}\r\n\r\n");
+    [head.into_bytes(), body].concat()
 }
 
 fn write(status: u16, headers: &[(String, String)], body: &str, is_head: bool) -> String {
