@@ -1,11 +1,14 @@
 //! Many operations in few requests:
 //! <https://docs.kinto-storage.org/en/stable/api/1.x/batch.html>
 
+mod aggregate;
+mod order;
+
 use std::{
     collections::BTreeMap,
     fmt, mem,
-    ops::{Deref, Range},
-    sync::{Arc, Mutex, PoisonError},
+    ops::Deref,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -17,6 +20,8 @@ use http::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::sleep;
+
+pub use aggregate::Aggregate;
 
 use crate::{
     Error, Result, Root,
@@ -60,11 +65,33 @@ pub struct Batch<X: Direct> {
 
 /// Where the operations of a batch wait.
 #[derive(Clone, Debug, Default)]
-pub struct Queue(Arc<Mutex<Vec<Call>>>);
+pub struct Queue(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    calls: Vec<Call>,
+    /// How many were taken out of it to be sent.
+    sent: usize,
+}
+
+impl Queue {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Empties it. What comes later is numbered on, and found in no results.
+    fn take(&self) -> Vec<Call> {
+        let mut waiting = self.waiting();
+        waiting.sent += waiting.calls.len();
+        mem::take(&mut waiting.calls)
+    }
+}
 
 /// The place of an operation in a batch, with which its result is found.
 #[derive(Debug)]
 pub struct Ticket<T> {
+    /// The batch that it belongs to.
+    queue: Queue,
     index: usize,
     decode: Decode<T>,
 }
@@ -80,9 +107,10 @@ impl Transport for Queue {
     type Sent<T: Send + 'static> = Ticket<T>;
 
     fn send<T: Send + 'static>(&self, call: Call, decode: Decode<T>) -> Self::Sent<T> {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.push(call);
-        Ticket { index: calls.len() - 1, decode }
+        let mut waiting = self.waiting();
+        let index = waiting.sent + waiting.calls.len();
+        waiting.calls.push(call);
+        Ticket { queue: self.clone(), index, decode }
     }
 }
 
@@ -99,7 +127,7 @@ impl<X: Direct> Batch<X> {
 
     /// How many operations there are so far.
     pub fn len(&self) -> usize {
-        self.client.transport().0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.client.transport().waiting().calls.len()
     }
 
     /// Whether there is nothing to send.
@@ -110,11 +138,12 @@ impl<X: Direct> Batch<X> {
     /// Sends the operations. If one fails, so does this, with [`Error::Batch`], which has the
     /// results of all.
     pub fn send(self) -> X::Sent<Results> {
-        let queue = &self.client.transport().0;
-        let calls = mem::take(&mut *queue.lock().unwrap_or_else(PoisonError::into_inner));
+        let queue = self.client.transport().clone();
+        let calls = queue.take();
         let ignores_refusals = self.ignores_refusals;
         self.direct.run(|connection| async move {
-            let (results, cause) = send(&connection, calls).await?;
+            let (mut results, cause) = send(&connection, calls).await?;
+            results.queue = Some(queue);
             let fails = |it: &Failure| !ignores_refusals || !is_refusal(&it.error);
             if cause.is_some() || results.failures().any(|it| fails(&it)) {
                 return Err(Error::Batch(Box::new(Failures { results, cause })));
@@ -138,7 +167,11 @@ impl<X: Direct> Deref for Batch<X> {
 
 /// What came of the operations of a batch, in their order.
 #[derive(Clone, Debug)]
-pub struct Results(Vec<Outcome>);
+pub struct Results {
+    outcomes: Vec<Outcome>,
+    /// The batch that they belong to.
+    queue: Option<Queue>,
+}
 
 /// What came of one operation.
 #[derive(Clone, Debug)]
@@ -149,6 +182,14 @@ struct Outcome {
 }
 
 impl Outcome {
+    fn is_open(&self) -> bool {
+        self.response.is_none()
+    }
+
+    fn is_failure_of_server(&self) -> bool {
+        self.response.as_ref().is_some_and(|it| it.status.is_server_error())
+    }
+
     fn check(&self) -> Result<&Response> {
         let response = self.response.as_ref().ok_or(Error::NotSent)?;
         let status = response.status;
@@ -175,15 +216,18 @@ pub struct Failure {
 impl Results {
     /// The result of one operation.
     pub fn get<T>(&self, ticket: &Ticket<T>) -> Result<T> {
-        let Some(outcome) = self.0.get(ticket.index) else {
-            return Err(Error::Argument("the operation belongs to another batch".to_owned()));
+        let is_ours = |it: &Queue| Arc::ptr_eq(&it.0, &ticket.queue.0);
+        let outcome = self.outcomes.get(ticket.index);
+        let Some(outcome) = outcome.filter(|_| self.queue.as_ref().is_some_and(is_ours)) else {
+            let problem = "the operation belongs to another batch, or came after it was sent";
+            return Err(Error::Argument(problem.to_owned()));
         };
         (ticket.decode)(outcome.check()?)
     }
 
     /// The answers as they came, in the order of the operations; `None` for what was not sent.
     pub fn responses(&self) -> impl Iterator<Item = Option<&Response>> {
-        self.0.iter().map(|outcome| outcome.response.as_ref())
+        self.outcomes.iter().map(|outcome| outcome.response.as_ref())
     }
 
     /// The operations that failed.
@@ -191,17 +235,17 @@ impl Results {
         let failed = |(index, outcome): (usize, &Outcome)| {
             outcome.check().err().map(|error| Failure { index, error })
         };
-        self.0.iter().enumerate().filter_map(failed)
+        self.outcomes.iter().enumerate().filter_map(failed)
     }
 
     /// How many operations there were.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.outcomes.len()
     }
 
     /// Whether there were none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.outcomes.is_empty()
     }
 }
 
@@ -236,23 +280,26 @@ pub(crate) async fn send(
 ) -> Result<(Results, Option<Error>)> {
     calls.iter().try_for_each(check)?;
     let outcomes = calls.iter().map(|call| Outcome { response: None, accepted: call.accepted });
-    let mut results = Results(outcomes.collect());
+    let mut results = Results { outcomes: outcomes.collect(), queue: None };
     if calls.is_empty() {
         return Ok((results, None));
     }
     let limit = connection.batch_limit().await?;
-    for chunk in chunks(&calls, limit) {
-        match send_chunk(connection, &calls[chunk.clone()]).await {
-            Ok(responses) => {
-                let failed = responses.iter().any(|it| it.status.is_server_error());
-                for (outcome, response) in results.0[chunk].iter_mut().zip(responses) {
-                    outcome.response = Some(response);
-                }
-                if failed {
-                    break;
-                }
+    let mut max_bytes = connection.state().batch_bytes().unwrap_or(MAX_BYTES);
+    let mut start = 0;
+    while start < calls.len() {
+        let (count, bytes) = fitting(&calls[start..], limit, max_bytes);
+        let chunk = start..start + count;
+        let outcomes = &mut results.outcomes[chunk.clone()];
+        match send_chunk(connection, &calls[chunk.clone()], outcomes).await {
+            Ok(()) if outcomes.iter().any(Outcome::is_failure_of_server) => break,
+            Ok(()) => start = chunk.end,
+            // Servers behind others do with less than they say themselves.
+            Err(Error::TooLarge(_)) if count > 1 && outcomes.iter().all(Outcome::is_open) => {
+                max_bytes = bytes / 2;
+                connection.state().set_batch_bytes(max_bytes);
             }
-            Err(error) if chunk.start == 0 => return Err(error),
+            Err(error) if results.outcomes.iter().all(Outcome::is_open) => return Err(error),
             Err(error) => return Ok((results, Some(error))),
         }
     }
@@ -270,64 +317,96 @@ fn check(call: &Call) -> Result<()> {
     Ok(())
 }
 
-/// The operations of each request.
-fn chunks(calls: &[Call], limit: usize) -> Vec<Range<usize>> {
-    let mut chunks = Vec::new();
-    let (mut start, mut bytes) = (0, 0);
-    for (index, call) in calls.iter().enumerate() {
-        let size = call.path.len() + call.body.as_ref().map_or(0, Bytes::len) + 100;
-        if index > start && (index - start == limit || bytes + size > MAX_BYTES) {
-            chunks.push(start..index);
-            (start, bytes) = (index, 0);
+/// How many operations go into the next request, and how many bytes they are.
+fn fitting(calls: &[Call], limit: usize, max_bytes: usize) -> (usize, usize) {
+    let (mut count, mut bytes) = (0, 0);
+    for call in calls {
+        let body = call.body.as_ref().map_or(0, Bytes::len);
+        let size = call.path.len() + call.query.len() + body + 100;
+        if count > 0 && (count == limit || bytes + size > max_bytes) {
+            break;
         }
+        count += 1;
         bytes += size;
     }
-    if start < calls.len() {
-        chunks.push(start..calls.len());
-    }
-    chunks
+    (count, bytes)
 }
 
 /// Sends operations in one request, those again that the server could not do at first.
-async fn send_chunk(connection: &Connection, calls: &[Call]) -> Result<Vec<Response>> {
-    let mut responses: Vec<Option<Response>> = vec![None; calls.len()];
+async fn send_chunk(
+    connection: &Connection,
+    calls: &[Call],
+    outcomes: &mut [Outcome],
+) -> Result<()> {
     let mut open: Vec<usize> = (0..calls.len()).collect();
+    // Which may have been carried out before they are sent again.
+    let mut unclear = vec![false; calls.len()];
     let mut number = 0;
     loop {
         let sent: Vec<&Call> = open.iter().map(|index| &calls[*index]).collect();
         let (answers, repeated) = post(connection, &sent).await?;
-        let mut asked = None;
-        let mut again = Vec::new();
+        let (again, asked) = to_repeat(&sent, &answers);
+        let again: Vec<usize> = again.into_iter().map(|place| open[place]).collect();
         for (index, response) in open.into_iter().zip(answers) {
-            let call = &calls[index];
-            let after = response.header("Retry-After").and_then(retry::delay);
-            let may_repeat = match retry::verdict(response.status, after) {
-                Verdict::Final => false,
-                Verdict::Undone => true,
-                Verdict::Unknown => call.is_repeatable(),
-            };
-            if may_repeat {
-                again.push(index);
-                asked = asked.max(after);
-            }
-            let response = if response.status == StatusCode::PRECONDITION_FAILED {
-                match connection.settle(call, response, repeated || number > 0).await {
-                    Ok(response) => response,
-                    Err(error) => error.response().cloned().ok_or(error)?,
-                }
-            } else {
-                response
-            };
-            responses[index] = Some(response);
+            unclear[index] |= repeated;
+            let response = settle(connection, &calls[index], response, unclear[index]).await;
+            unclear[index] |= verdict(&response) == Verdict::Unknown;
+            outcomes[index].response = Some(response);
         }
         let wait = connection.config().retry.wait(number, asked, rand::random());
-        let (false, Some(wait)) = (again.is_empty(), wait) else {
-            return Ok(responses.into_iter().flatten().collect());
-        };
+        let (false, Some(wait)) = (again.is_empty(), wait) else { return Ok(()) };
         sleep(wait).await;
         open = again;
         number += 1;
     }
+}
+
+/// What an answer means to its operation. If it can't be found out, it is what it was.
+async fn settle(
+    connection: &Connection,
+    call: &Call,
+    response: Response,
+    unclear: bool,
+) -> Response {
+    if response.status != StatusCode::PRECONDITION_FAILED {
+        return response;
+    }
+    connection.settle(call, response.clone(), unclear).await.unwrap_or(response)
+}
+
+fn verdict(response: &Response) -> Verdict {
+    retry::verdict(response.status, retry_after(response))
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    response.header("Retry-After").and_then(retry::delay)
+}
+
+/// The places of the operations that are sent again, and how long the server wants to be left alone
+/// before. An operation is not done after a later one on the same object, or what is above or below:
+/// it would undo that.
+fn to_repeat(calls: &[&Call], answers: &[Response]) -> (Vec<usize>, Option<Duration>) {
+    let may_repeat = |place: usize| match verdict(&answers[place]) {
+        Verdict::Final => false,
+        Verdict::Undone => true,
+        Verdict::Unknown => calls[place].is_repeatable(),
+    };
+    if !(0..calls.len()).any(may_repeat) {
+        return (Vec::new(), None);
+    }
+    let mut done = order::Done::default();
+    let mut again = Vec::new();
+    for place in (0..calls.len()).rev() {
+        let path = calls[place].path.as_str();
+        if may_repeat(place) && !done.concern(path) {
+            again.push(place);
+        } else {
+            done.add(path);
+        }
+    }
+    again.reverse();
+    let asked = again.iter().filter_map(|place| retry_after(&answers[*place])).max();
+    (again, asked)
 }
 
 /// The body of a batch.
@@ -461,10 +540,11 @@ mod tests {
 
     #[test]
     fn requests_keep_to_the_limits() {
-        assert_eq!(chunks(&calls(5, 1), 2), [0..2, 2..4, 4..5]);
-        assert_eq!(chunks(&calls(2, 1), usize::MAX).len(), 1);
-        assert_eq!(chunks(&calls(3, MAX_BYTES / 2), usize::MAX), [0..1, 1..2, 2..3]);
-        assert!(chunks(&[], 2).is_empty());
+        let count = |calls: &[Call], limit| fitting(calls, limit, MAX_BYTES).0;
+        assert_eq!(count(&calls(5, 1), 2), 2);
+        assert_eq!(count(&calls(2, 1), usize::MAX), 2);
+        assert_eq!(count(&calls(3, MAX_BYTES / 2), usize::MAX), 1);
+        assert_eq!(count(&calls(2, 2 * MAX_BYTES), usize::MAX), 1);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The same client for programs that wait: `send` gives the result, and lists are iterators.
 //!
-//! Such a client has a thread of its own that keeps its connections. It must not be used inside
-//! async code.
+//! Such a client has a thread of its own that keeps its connections; clones, and clients made from
+//! it by `to_builder`, share it. Any number of threads may use one client at the same time. Inside
+//! async code, where waiting would stop everything else, its calls panic: use the async client
+//! there, or `tokio::task::spawn_blocking`.
 
 use std::{
     io,

@@ -1,6 +1,6 @@
 //! How a client is made.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 #[cfg(feature = "tls")]
@@ -12,11 +12,11 @@ use crate::{
     auth::{Auth, Basic},
     blocking,
     client::Defaults,
-    transport::{Async, Blocking, Config, Connection, OnBackoff, Plan, Retry},
+    transport::{Async, Blocking, Config, Connection, OnBackoff, Plan, Retry, State},
 };
 
 /// What connections are made of. A change of it needs new ones.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Wire {
     connect_timeout: Option<Duration>,
     read_timeout: Option<Duration>,
@@ -67,8 +67,10 @@ pub struct Builder {
     config: Config,
     defaults: Defaults,
     wire: Wire,
-    /// The connection of the client that this comes from, as long as it fits.
-    shared: Option<Connection>,
+    /// The connections of the client that this comes from, as long as they fit.
+    shared: Option<reqwest::Client>,
+    /// What is known of the server.
+    state: Arc<State>,
     /// The client that this comes from, if it waits.
     waiting: Option<Blocking>,
     problem: Option<String>,
@@ -85,11 +87,13 @@ impl Builder {
                 retry: Retry::default(),
                 on_backoff: OnBackoff::Wait(Duration::from_mins(1)),
                 max_response_bytes: 256 << 20,
+                compression: false,
                 plan: None,
             },
             defaults: Defaults::default(),
             wire: Wire::default(),
             shared: None,
+            state: Arc::default(),
             waiting: None,
             problem: None,
         };
@@ -98,9 +102,10 @@ impl Builder {
     }
 
     /// Another server, with its version, such as `https://kinto.example.com/v1`. A user and a
-    /// password in the URL become credentials.
+    /// password in the URL become credentials; otherwise those that were given stay.
     pub fn server(mut self, url: &str) -> Self {
         self.shared = None;
+        self.state = Arc::default();
         self.set_server(url);
         self
     }
@@ -111,7 +116,7 @@ impl Builder {
                 self.refuse("https needs the feature tls of cumulo-client".to_owned());
             }
             Ok(mut parsed) if matches!(parsed.scheme(), "http" | "https") => {
-                if !parsed.username().is_empty() {
+                if !parsed.username().is_empty() || parsed.password().is_some() {
                     let user = decoded(parsed.username());
                     let password = decoded(parsed.password().unwrap_or_default());
                     self.config.auth = Some(Arc::new(Basic::new(&user, &password)));
@@ -224,8 +229,18 @@ impl Builder {
         self
     }
 
+    /// Whether the server may compress its answers with gzip; it may not if never set.
+    ///
+    /// It saves time on slow networks and costs processor time on fast ones. Neither Cumulo nor
+    /// Kinto compresses by itself, but what stands before them may.
+    pub fn compression(mut self, compression: bool) -> Self {
+        self.config.compression = compression;
+        self
+    }
+
     /// Dry mode: requests are noted in `plan` and logged, and none is sent. Writes answer as if they
-    /// were done, lists are empty.
+    /// were done, lists are empty, and a read of one object gives one with an id only, so that a
+    /// type with other fields can't be read.
     pub fn dry(mut self, plan: &Plan) -> Self {
         self.config.plan = Some(plan.clone());
         self
@@ -285,13 +300,11 @@ impl Builder {
         if let Some(problem) = self.problem {
             return Err(Error::Argument(problem));
         }
-        let connection = match self.shared.take() {
-            Some(shared) => {
-                let (http, state) = (shared.http().clone(), shared.state().clone());
-                Connection::new(http, self.config, state)
-            }
-            None => Connection::new(self.wire.client()?, self.config, Arc::default()),
+        let http = match self.shared.take() {
+            Some(shared) => shared,
+            None => self.wire.client()?,
         };
+        let connection = Connection::new(http, self.config, self.state);
         Ok((connection, Parts { defaults: self.defaults, wire: self.wire }))
     }
 }
@@ -316,7 +329,8 @@ impl Parts {
             config: connection.config().clone(),
             defaults: self.defaults.clone(),
             wire: self.wire.clone(),
-            shared: Some(connection.clone()),
+            shared: Some(connection.http().clone()),
+            state: connection.state().clone(),
             waiting: None,
             problem: None,
         }
@@ -350,10 +364,24 @@ impl Wire {
     }
 }
 
-/// Servers redirect within themselves only; elsewhere credentials would go astray.
+/// Without the proxy, whose URL may have a password, and the key.
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("read_timeout", &self.read_timeout)
+            .field("user_agent", &self.user_agent)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Servers redirect within themselves only; elsewhere credentials would go astray. Redirects that
+/// make a read of a write are none: it would seem to be done.
 fn follow_within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let from = attempt.previous().last().map(Url::origin);
-    if attempt.previous().len() < 5 && from == Some(attempt.url().origin()) {
+    let keeps_method = matches!(attempt.status().as_u16(), 307 | 308);
+    let is_inside = from == Some(attempt.url().origin());
+    if attempt.previous().len() < 5 && keeps_method && is_inside {
         attempt.follow()
     } else {
         attempt.stop()

@@ -1,9 +1,11 @@
 //! A request before it is sent.
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH},
+    header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, IF_MATCH, IF_NONE_MATCH, PROXY_AUTHORIZATION},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -14,7 +16,7 @@ const QUERY: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b',').remove(b':');
 
 /// A request before it is sent, relative to a server.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Call {
     pub(crate) method: Method,
     /// Below the URL of the server, without the query.
@@ -29,6 +31,8 @@ pub struct Call {
     pub(crate) or_existing: bool,
     /// Whether it can be done twice, if that does not follow from method and headers.
     pub(crate) repeatable: Option<bool>,
+    /// What a server must be able to do for this, if not every one is.
+    pub(crate) capability: Option<&'static str>,
     /// Why this can't be sent.
     pub(crate) problem: Option<String>,
 }
@@ -44,12 +48,23 @@ impl Call {
             accepted: &[],
             or_existing: false,
             repeatable: None,
+            capability: None,
             problem: None,
         }
     }
 
     pub(crate) fn get(path: impl Into<String>) -> Self {
         Self::new(Method::GET, path)
+    }
+
+    /// Reads what this would write, as the same user.
+    pub(crate) fn look(&self) -> Self {
+        let mut look = Self::get(self.path.clone());
+        look.headers = self.headers.clone();
+        for name in [CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH] {
+            look.headers.remove(name);
+        }
+        look
     }
 
     /// Keeps the first reason why this can't be sent.
@@ -76,7 +91,10 @@ impl Call {
 
     pub(crate) fn header(&mut self, name: &str, value: &str) {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            (Ok(name), Ok(value)) => _ = self.headers.insert(name, value),
+            (Ok(name), Ok(mut value)) => {
+                hide(&name, &mut value);
+                self.headers.insert(name, value);
+            }
             (Err(_), _) => self.refuse(format!("{name:?} is not the name of a header")),
             (_, Err(_)) => self.refuse(format!("the value of the header {name} is not valid")),
         }
@@ -116,6 +134,24 @@ impl Call {
                 || self.headers.contains_key(IF_MATCH)
                 || self.headers.contains_key(IF_NONE_MATCH)
         })
+    }
+}
+
+/// Keeps the value of a header out of `Debug` if it is a secret by its name.
+pub(crate) fn hide(name: &HeaderName, value: &mut HeaderValue) {
+    if [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(name) {
+        value.set_sensitive(true);
+    }
+}
+
+/// Without the body, which may have passwords.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("method", &self.method)
+            .field("target", &self.target())
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
     }
 }
 

@@ -42,7 +42,8 @@ impl<X: Transport> Collection<X> {
             Expected::At(timestamp) => timestamp.0,
             Expected::Uncached => rand::random_range(999_999_000_001..1_000_000_000_000),
         };
-        let mut call: Call = self.call(http::Method::GET, "/changeset");
+        let call = self.call(http::Method::GET, "/changeset");
+        let mut call = Call { capability: Some("changes"), ..call };
         call.param("_expected", &expected.to_string());
         if let Some(since) = since {
             call.param("_since", &since.etag());

@@ -13,8 +13,9 @@ use crate::{
     permissions::Entry,
     resource::{Bucket, Collection, Kind, Resource},
     response::Response,
-    server::ServerInfo,
+    server::{ServerInfo, User},
     transport::{Async, Blocking, Direct, Transport},
+    write::Write,
 };
 
 /// A [`Root`] whose calls are awaited.
@@ -150,10 +151,28 @@ impl<X: Transport> Root<X> {
         Resource::new(self.transport.clone(), Kind::Account, "")
     }
 
+    /// Makes an account, where the plugin `accounts` is on. Nothing happens to one that is there
+    /// already: the call fails with [`Error::Conflict`](crate::Error::Conflict).
+    ///
+    /// ```no_run
+    /// # use cumulo_client::{Basic, Client, Result};
+    /// # async fn run(client: Client) -> Result<()> {
+    /// client.create_account("ann", "s3cret").send().await?;
+    /// let ann = client.to_builder().auth(Basic::new("ann", "s3cret")).build()?;
+    /// assert_eq!(ann.user().await?.map(|it| it.id).as_deref(), Some("account:ann"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn create_account(&self, name: impl AsRef<str>, password: &str) -> Write<X> {
+        self.accounts().one(name).create().data(serde_json::json!({"password": password}))
+    }
+
     /// What the user may do with each object that they can reach, of the plugin that the capability
     /// `permissions_endpoint` tells of.
     pub fn permissions(&self) -> List<X, Entry> {
-        let mut list = List::new(self.transport.clone(), Call::get("/permissions"));
+        let capability = Some("permissions_endpoint");
+        let call = Call { capability, ..Call::get("/permissions") };
+        let mut list = List::new(self.transport.clone(), call);
         list.sort_by("id");
         list
     }
@@ -161,6 +180,11 @@ impl<X: Transport> Root<X> {
     /// What the server tells about itself and about the user. It is asked each time.
     pub fn server_info(&self) -> X::Sent<ServerInfo> {
         self.transport.send(Call::get("/"), ServerInfo::read)
+    }
+
+    /// Who the user is, if they are logged in.
+    pub fn user(&self) -> X::Sent<Option<User>> {
+        self.transport.send(Call::get("/"), |response| Ok(ServerInfo::read(response)?.user))
     }
 
     /// How well the parts of the server are. A part that is not well is no error.
@@ -173,6 +197,7 @@ impl<X: Transport> Root<X> {
     /// Removes everything, where the plugin `flush` allows it.
     pub fn flush(&self) -> X::Sent<()> {
         let call = Call::new(http::Method::POST, "/__flush__");
+        let call = Call { capability: Some("flush_endpoint"), ..call };
         self.transport.send(call, |_| Ok(()))
     }
 }

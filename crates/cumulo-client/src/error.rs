@@ -3,7 +3,10 @@
 use std::{fmt, time::Duration};
 
 use cumulo_wire::Errno;
-use http::{StatusCode, header::RETRY_AFTER};
+use http::{
+    StatusCode,
+    header::{LOCATION, RETRY_AFTER},
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -31,6 +34,14 @@ pub enum Error {
     /// 404: there is no such object.
     #[error("{0}")]
     NotFound(Box<Refusal>),
+    /// 404, because the server has not what the call needs, such as the plugin `history`.
+    #[error("{refusal}: the server has not the capability '{capability}'")]
+    Unsupported {
+        /// What it would have to have.
+        capability: &'static str,
+        /// What it said.
+        refusal: Box<Refusal>,
+    },
     /// 412 and 409: somebody else has changed or created it; see [`Refusal::existing`].
     #[error("{0}")]
     Conflict(Box<Refusal>),
@@ -102,6 +113,13 @@ pub enum Error {
     /// What was asked for makes no request: an invalid id, data that is not a JSON object, …
     #[error("{0}")]
     Argument(String),
+    /// The history of a collection does not begin with its creation, so that nobody knows what was
+    /// in it.
+    #[error("the history of the collection {collection} does not begin with its creation")]
+    IncompleteHistory {
+        /// Which.
+        collection: String,
+    },
     /// The credentials could not be had.
     #[error("can't log in: {0}")]
     Login(String),
@@ -157,9 +175,15 @@ impl Error {
             | Self::Throttled(it)
             | Self::Gone(it)
             | Self::Server(it)
-            | Self::Other(it) => Some(it),
+            | Self::Other(it)
+            | Self::Unsupported { refusal: it, .. } => Some(it),
             _ => None,
         }
+    }
+
+    /// The object that is there, after a precondition failed.
+    pub fn existing(&self) -> Option<Object> {
+        self.refusal()?.existing()
     }
 
     /// The answer, if there was one.
@@ -222,7 +246,7 @@ struct Body {
 }
 
 impl Refusal {
-    fn new(response: Response) -> Self {
+    pub(crate) fn new(response: Response) -> Self {
         let Body { errno, message, info, details } =
             serde_json::from_slice(&response.body).unwrap_or_default();
         Self { response, number: errno, message, info, details }
@@ -251,6 +275,11 @@ impl Refusal {
 
     /// The server's words, or the beginning of what came in place of them.
     fn words(&self) -> String {
+        if self.response.status.is_redirection()
+            && let Some(location) = self.response.header(LOCATION.as_str())
+        {
+            return format!("it is at {location}");
+        }
         let detail = |name: &str| self.details.as_ref()?.get(name)?.as_str();
         match (&self.message, self.number) {
             (Some(message), _) => message.clone(),

@@ -4,7 +4,12 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    Permissions, Row, Timestamp, delete::DeleteMany, list::List, resource::Bucket,
+    Permissions, Row, Timestamp,
+    call::Call,
+    delete::DeleteMany,
+    field,
+    list::{List, Page},
+    resource::Bucket,
     transport::Transport,
 };
 
@@ -74,11 +79,31 @@ impl<X: Transport> History<X> {
     /// The changes, newest first. Filters are on the fields of [`Change`], such as
     /// `field("resource_name")`, and on those of the object: `field("target.data.title")`.
     pub fn list(&self) -> List<X, Change> {
-        List::new(self.0.transport().clone(), self.0.call(http::Method::GET, "/history"))
+        List::new(self.0.transport().clone(), self.call(http::Method::GET))
+    }
+
+    /// The changes of objects of one kind, such as `record`, that are in a collection, or of the
+    /// `collection` itself.
+    pub(crate) fn of_collection(&self, kind: &str, collection: &str) -> List<X, Change> {
+        let list = self.list().filter(field("resource_name").is(kind));
+        list.filter(field("collection_id").is(collection))
+    }
+
+    /// Whether it has all that happened in a collection, from its creation on.
+    pub fn is_complete(&self, collection: impl AsRef<str>) -> X::Sent<bool> {
+        let creation = self.of_collection("collection", collection.as_ref());
+        let creation = creation.filter(field("action").is("create")).limit(1);
+        self.0.transport().send(creation.into_page_call(), |response| {
+            Page::<Change>::read(response).map(|page| !page.rows.is_empty())
+        })
+    }
+
+    fn call(&self, method: http::Method) -> Call {
+        Call { capability: Some("history"), ..self.0.call(method, "/history") }
     }
 
     /// Forgets the changes, or those that pass the filters.
     pub fn purge(&self) -> DeleteMany<X> {
-        DeleteMany::new(self.0.transport().clone(), self.0.call(http::Method::DELETE, "/history"))
+        DeleteMany::new(self.0.transport().clone(), self.call(http::Method::DELETE))
     }
 }

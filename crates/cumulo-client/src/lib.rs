@@ -60,13 +60,15 @@ mod resource;
 mod response;
 mod review;
 pub mod server;
+mod slug;
+mod snapshot;
 mod task;
 mod transport;
 mod upload;
 mod write;
 
 pub use auth::{Auth, Basic, Bearer};
-pub use batch::{Batch, Failure, Failures, Queue, Results, Ticket};
+pub use batch::{Aggregate, Batch, Failure, Failures, Queue, Results, Ticket};
 pub use builder::Builder;
 pub use client::{AUTHENTICATED, Client, EVERYONE, Root};
 pub use cumulo_wire::{Errno, Timestamp};
@@ -79,6 +81,7 @@ pub use patch::Changes;
 pub use query::{Field, Filter, field};
 pub use resource::{Bucket, Collection, One, Resource};
 pub use response::{Request, Response};
+pub use slug::slugify;
 #[doc(hidden)]
 pub use transport::Connection;
 pub use transport::{Async, Blocking, Direct, OnBackoff, Plan, Planned, Retry, Transport};

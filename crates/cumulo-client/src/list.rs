@@ -230,21 +230,27 @@ impl<X: Transport, R: Row> List<X, R> {
     pub fn count(mut self) -> X::Sent<u64> {
         self.call.method = Method::HEAD;
         let transport = self.transport.clone();
-        transport.send(self.into_call(None), |response| Ok(total(response).unwrap_or_default()))
+        transport.send(self.into_call(None), |response| {
+            total(response).ok_or_else(|| response.lacks("Total-Objects"))
+        })
+    }
+
+    /// The call for the first page.
+    pub(crate) fn into_page_call(self) -> Call {
+        let size = self.page_size.into_iter().chain(self.query.limit).min();
+        self.into_call(size)
     }
 
     /// The first page: as many as the server gives at once, unless there is a limit.
     pub fn page(self) -> X::Sent<Page<R>> {
-        let size = self.page_size.into_iter().chain(self.query.limit).min();
         let transport = self.transport.clone();
-        transport.send(self.into_call(size), Page::read)
+        transport.send(self.into_page_call(), Page::read)
     }
 
     /// The first page, as it came.
     pub fn response(self) -> X::Sent<Response> {
-        let size = self.page_size.into_iter().chain(self.query.limit).min();
         let transport = self.transport.clone();
-        transport.send(self.into_call(size), |response| Ok(response.clone()))
+        transport.send(self.into_page_call(), |response| Ok(response.clone()))
     }
 
     fn into_call(mut self, page_size: Option<usize>) -> Call {
@@ -361,10 +367,8 @@ impl<R: Row> Reader<R> {
 impl<X: Transport, R: Row> ListIfChanged<X, R> {
     /// The first page, if the list has changed.
     pub fn page(self) -> X::Sent<Fresh<Page<R>>> {
-        let List { transport, query, page_size, .. } = &self.0;
-        let size = page_size.iter().chain(&query.limit).min().copied();
-        let transport = transport.clone();
-        transport.send(self.0.into_call(size), |response| {
+        let transport = self.0.transport.clone();
+        transport.send(self.0.into_page_call(), |response| {
             if response.status == StatusCode::NOT_MODIFIED {
                 Ok(Fresh::NotModified)
             } else {

@@ -1,5 +1,7 @@
 //! Changes to a part of an object.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -41,6 +43,25 @@ impl Changes {
     /// Lets `principal` have `permission`, such as `read`, whatever others have.
     pub fn grant(permission: &str, principal: &str) -> Self {
         Self::json(json!([{ "op": "add", "path": principal_path(permission, principal) }]))
+    }
+
+    /// Lets more principals have permissions: those in `permissions`. Others keep what they have.
+    pub fn grant_all(permissions: &Permissions) -> Self {
+        Self::on_principals("add", permissions)
+    }
+
+    /// Takes permissions from principals: those in `permissions`. Others keep what they have.
+    pub fn revoke_all(permissions: &Permissions) -> Self {
+        Self::on_principals("remove", permissions)
+    }
+
+    fn on_principals(operation: &str, permissions: &Permissions) -> Self {
+        let each = |(permission, principals): (&String, &BTreeSet<String>)| {
+            let paths = principals.iter().map(|principal| principal_path(permission, principal));
+            paths.collect::<Vec<_>>()
+        };
+        let paths = permissions.0.iter().flat_map(each);
+        Self::json(paths.map(|path| json!({"op": operation, "path": path})).collect::<Vec<_>>())
     }
 
     /// Takes `permission` from `principal`.

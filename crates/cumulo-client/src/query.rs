@@ -10,6 +10,7 @@ use crate::call::Call;
 pub struct Filter {
     name: String,
     value: String,
+    problem: Option<String>,
 }
 
 /// A field to make a condition on. Fields in fields are named with dots: `author.name`.
@@ -30,7 +31,20 @@ pub struct Field(String);
 
 impl Field {
     fn filter(self, prefix: &str, value: String) -> Filter {
-        Filter { name: format!("{prefix}{}", self.0), value }
+        Filter { name: format!("{prefix}{}", self.0), value, problem: None }
+    }
+
+    fn filter_on_many<I: Serialize>(
+        self,
+        prefix: &str,
+        values: impl IntoIterator<Item = I>,
+    ) -> Filter {
+        let values: Vec<_> = values.into_iter().map(|it| in_list(&it)).collect();
+        let has_comma = |value: &&String| value.contains(',');
+        let problem = values.iter().find(has_comma).map(|value| {
+            format!("servers can't tell {value} from several values, because it has a comma")
+        });
+        Filter { problem, ..self.filter(prefix, values.join(",")) }
     }
 
     /// It is this.
@@ -63,19 +77,21 @@ impl Field {
         self.filter("min_", one(&value))
     }
 
-    /// It is one of these.
+    /// It is one of these. A value with a comma makes the call fail: the protocol has no way to say
+    /// it.
     pub fn any_of<I: Serialize>(self, values: impl IntoIterator<Item = I>) -> Filter {
-        self.filter("in_", many(values))
+        self.filter_on_many("in_", values)
     }
 
-    /// It is none of these.
+    /// It is none of these. A value with a comma makes the call fail: the protocol has no way to say
+    /// it.
     pub fn none_of<I: Serialize>(self, values: impl IntoIterator<Item = I>) -> Filter {
-        self.filter("exclude_", many(values))
+        self.filter_on_many("exclude_", values)
     }
 
     /// It has this text in it, whatever the case; `*` stands for any text.
     pub fn like(self, text: &str) -> Filter {
-        self.filter("like_", text.to_owned())
+        self.filter("like_", one(&text))
     }
 
     /// It is there, or it is not.
@@ -97,15 +113,23 @@ impl Field {
 /// A value as the server reads it back: text as it is, unless it would be read as something else.
 fn one(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
-        Ok(Value::String(text)) if serde_json::from_str::<Value>(&text).is_err() => text,
+        Ok(Value::String(text)) if !is_read_as_json(&text) => text,
         Ok(value) => value.to_string(),
         Err(error) => error.to_string(),
     }
 }
 
-/// Values of a list that commas separate. One that is text is told from an empty list by a comma.
-fn many<I: Serialize>(values: impl IntoIterator<Item = I>) -> String {
-    values.into_iter().map(|it| one(&it)).collect::<Vec<_>>().join(",")
+/// Whether a server takes this text for JSON. Python reads more as such than the standard has.
+fn is_read_as_json(text: &str) -> bool {
+    matches!(text.trim(), "NaN" | "Infinity" | "-Infinity")
+        || text.trim_start().starts_with(['"', '[', '{'])
+        || serde_json::from_str::<Value>(text).is_ok()
+}
+
+/// A value among others, where no text at all would be no value.
+fn in_list(value: &impl Serialize) -> String {
+    let value = one(value);
+    if value.is_empty() { "\"\"".to_owned() } else { value }
 }
 
 fn list<I: Serialize>(values: impl IntoIterator<Item = I>) -> String {
@@ -118,12 +142,14 @@ fn list<I: Serialize>(values: impl IntoIterator<Item = I>) -> String {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query {
     params: Vec<(String, String)>,
+    problem: Option<String>,
     pub(crate) limit: Option<usize>,
 }
 
 impl Query {
     pub(crate) fn filter(&mut self, filter: Filter) {
         self.params.push((filter.name, filter.value));
+        self.problem = self.problem.take().or(filter.problem);
     }
 
     pub(crate) fn add(&mut self, name: &str, value: &str) {
@@ -138,6 +164,9 @@ impl Query {
 
     /// Puts the parameters into the URL, with pages of `page_size`.
     pub(crate) fn write(&self, call: &mut Call, page_size: Option<usize>) {
+        if let Some(problem) = &self.problem {
+            call.refuse(problem);
+        }
         for (name, value) in &self.params {
             call.param(name, value);
         }
@@ -170,6 +199,10 @@ mod tests {
             (field("a").any_of(["x", "12"]), "in_a=x,\"12\""),
             (field("a").any_of([1, 2]), "in_a=1,2"),
             (field("a").contains(["x"]), "contains_a=[\"x\"]"),
+            (field("a").any_of([""]), "in_a=\"\""),
+            (field("a").any_of::<u8>([]), "in_a="),
+            (field("a").is(" NaN"), "a=\" NaN\""),
+            (field("a").is("[draft"), "a=\"[draft\""),
             (field("a").like("mi*k"), "like_a=mi*k"),
             (field("a").exists(false), "has_a=false"),
         ] {

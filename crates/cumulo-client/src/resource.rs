@@ -3,20 +3,20 @@
 use std::{marker::PhantomData, ops::Deref};
 
 use cumulo_wire::is_name;
-use http::Method;
+use http::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    Object, Timestamp,
+    Object, Permissions, Timestamp,
     call::Call,
     delete::{Delete, DeleteMany},
     get::Get,
     list::List,
     object,
     patch::Changes,
-    transport::Transport,
+    transport::{Direct, Transport},
     write::{Condition, Write},
 };
 
@@ -39,6 +39,11 @@ impl Kind {
             Self::Collection => "collection",
             Self::Record => "record",
         }
+    }
+
+    /// What a server must have for such objects.
+    fn capability(self) -> Option<&'static str> {
+        (self == Self::Account).then_some("accounts")
     }
 
     /// Whether a server takes this as an id. Names of accounts may have `@` and dots.
@@ -107,6 +112,14 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> Resource<X, T> {
         &self.path
     }
 
+    /// The URL of the list.
+    pub fn url(&self) -> String
+    where
+        X: Direct,
+    {
+        format!("{}{}", self.transport.connection().server(), self.path)
+    }
+
     pub(crate) fn transport(&self) -> &X {
         &self.transport
     }
@@ -117,7 +130,8 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> Resource<X, T> {
 
     /// A call to the list as a whole.
     pub(crate) fn call(&self, method: Method) -> Call {
-        Call { problem: self.problem.clone(), ..Call::new(method, &self.path) }
+        let (problem, capability) = (self.problem.clone(), self.kind.capability());
+        Call { capability, problem, ..Call::new(method, &self.path) }
     }
 
     /// One object.
@@ -184,7 +198,8 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> Resource<X, T> {
     /// When one of the objects was changed last.
     pub fn timestamp(&self) -> X::Sent<Timestamp> {
         let call = self.call(Method::HEAD);
-        self.transport.send(call, |response| Ok(response.timestamp().unwrap_or_default()))
+        self.transport
+            .send(call, |response| response.timestamp().ok_or_else(|| response.lacks("ETag")))
     }
 }
 
@@ -215,6 +230,14 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> One<X, T> {
         &self.path
     }
 
+    /// Its URL.
+    pub fn url(&self) -> String
+    where
+        X: Direct,
+    {
+        format!("{}{}", self.transport().connection().server(), self.path)
+    }
+
     pub(crate) fn transport(&self) -> &X {
         &self.resource.transport
     }
@@ -230,7 +253,7 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> One<X, T> {
     /// A call to a path below the object, such as `/attachment`; to itself if it is empty.
     pub(crate) fn call(&self, method: Method, below: &str) -> Call {
         let path = format!("{}{below}", self.path);
-        Call { problem: self.resource.problem.clone(), ..Call::new(method, path) }
+        Call { path, ..self.resource.call(method) }
     }
 
     /// The object with data of another type.
@@ -245,6 +268,26 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> One<X, T> {
 
     fn write(&self, condition: Condition) -> Write<X, T> {
         Write::new(self.resource.of(), Some(&self.id), condition)
+    }
+
+    /// Whether it exists. To those who may not list buckets, servers answer 403 for a bucket that
+    /// does not exist: that is an error.
+    pub fn exists(&self) -> X::Sent<bool> {
+        let mut call = self.call(Method::HEAD, "");
+        call.accepted = &[StatusCode::NOT_FOUND];
+        self.transport().send(call, |response| Ok(response.status.is_success()))
+    }
+
+    /// Sets all of its permissions: who is not named holds none any more, but the user who asks may
+    /// always write it. Its data stays as it is; an object that does not exist is created, unless
+    /// there is an [`if_match`](Write::if_match).
+    ///
+    /// [`Changes::from`] such permissions changes those that are named only, and
+    /// [`Changes::grant`] one holder.
+    pub fn set_permissions(&self, mut permissions: Permissions) -> Write<X, T> {
+        // Without any entry, servers would see nothing to set.
+        permissions.0.entry("write".to_owned()).or_default();
+        self.write(Condition::Unchanged).permissions(permissions)
     }
 
     /// Creates it. See [`Resource::create`].

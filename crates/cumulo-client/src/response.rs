@@ -43,7 +43,15 @@ impl Response {
 
     /// The timestamp of the object or list, from `ETag`.
     pub fn timestamp(&self) -> Option<Timestamp> {
-        self.parsed(ETAG.as_str())
+        // Proxies that compress make weak tags of those of servers.
+        let tag = self.header(ETAG.as_str())?.trim();
+        tag.strip_prefix("W/").unwrap_or(tag).parse().ok()
+    }
+
+    /// The error for a header that is missing, or not what it should be.
+    pub(crate) fn lacks(&self, header: &str) -> Error {
+        let problem = format!("the header {header} is missing or not valid");
+        self.not_understood(serde::de::Error::custom(problem))
     }
 
     /// The body as JSON.

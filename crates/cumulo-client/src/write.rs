@@ -1,5 +1,7 @@
 //! Creates, replaces and changes objects.
 
+use std::fmt;
+
 use http::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::to_raw_value};
@@ -47,7 +49,6 @@ impl Behavior {
 }
 
 /// Creates, replaces or changes an object.
-#[derive(Debug)]
 #[must_use = "nothing happens without `send`"]
 pub struct Write<X, T = Value> {
     resource: Resource<X, T>,
@@ -231,6 +232,16 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> Write<X, T> {
             }
             (None, None) => "{}".to_owned(),
         }
+    }
+}
+
+/// Without the data, which may have passwords.
+impl<X: fmt::Debug, T> fmt::Debug for Write<X, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Write")
+            .field("id", &self.id)
+            .field("call", &self.call)
+            .finish_non_exhaustive()
     }
 }
 

@@ -11,7 +11,8 @@ use tokio::{
 use super::{Connection, Decode, Direct, Transport};
 use crate::{Error, Result, call::Call};
 
-/// Sends at once, and waits for the answer. Must not be used, nor dropped, inside async code.
+/// Sends at once, and waits for the answer. Must not be used inside async code; it may be dropped
+/// there.
 #[derive(Clone)]
 pub struct Blocking {
     connection: Connection,

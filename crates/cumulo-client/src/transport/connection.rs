@@ -1,7 +1,7 @@
 //! The way of a request to the server, as often as it takes, and not faster than the server wants.
 
 use std::{
-    fmt,
+    fmt, io,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, Method, StatusCode,
-    header::{AUTHORIZATION, CONTENT_LENGTH},
+    header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH},
 };
 use reqwest::RequestBuilder;
 use serde::Deserialize;
@@ -21,15 +21,20 @@ use tokio::{
 };
 
 use super::{
-    Plan,
+    Plan, compression,
     retry::{self, OnBackoff, Retry, Verdict},
 };
 use crate::{
     Error, Result,
     auth::Auth,
     call::Call,
+    error::Refusal,
     response::{Request, Response},
+    server::ServerInfo,
 };
+
+/// A year; moments far beyond can't be told.
+const LONGEST_BACKOFF_SECONDS: u64 = 31_536_000;
 
 /// What all requests of a client have in common.
 #[derive(Clone, Debug)]
@@ -42,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) retry: Retry,
     pub(crate) on_backoff: OnBackoff,
     pub(crate) max_response_bytes: usize,
+    /// Whether answers may be compressed.
+    pub(crate) compression: bool,
     /// Where requests are noted in place of being sent.
     pub(crate) plan: Option<Plan>,
 }
@@ -61,11 +68,15 @@ struct Inner {
 pub(crate) struct State {
     /// Until when the server wants no requests.
     closed_until: Mutex<Option<Instant>>,
+    /// What the server has announced last.
+    announced: Mutex<Option<String>>,
     /// How many requests it takes in a batch.
     pub(crate) batch_limit: OnceCell<usize>,
     pushback: Mutex<Pushback>,
     /// Where its attachments are.
     pub(crate) attachments_url: OnceCell<String>,
+    /// How large a batch may be in bytes, if one was too large.
+    batch_bytes: Mutex<Option<usize>>,
 }
 
 /// What tells those who send much to send less.
@@ -87,6 +98,14 @@ impl State {
         let mut pushback = self.pushback.lock().unwrap_or_else(PoisonError::into_inner);
         pushback.times += 1;
         pushback.until = pushback.until.max(Some(Instant::now() + wait));
+    }
+
+    pub(crate) fn batch_bytes(&self) -> Option<usize> {
+        *self.batch_bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_batch_bytes(&self, bytes: usize) {
+        *self.batch_bytes.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
     }
 }
 
@@ -118,6 +137,17 @@ enum Attempt {
     Unsent(Error),
     /// It may have.
     Failed(Error),
+    /// The next one would end in the same way.
+    Hopeless(Error),
+}
+
+impl Attempt {
+    fn into_result(self) -> Result<Response> {
+        match self {
+            Self::Answered(response) => Ok(response),
+            Self::Unsent(error) | Self::Failed(error) | Self::Hopeless(error) => Err(error),
+        }
+    }
 }
 
 impl Connection {
@@ -127,6 +157,11 @@ impl Connection {
 
     pub(crate) fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    /// The URL of the server with its version, without a slash at the end.
+    pub(crate) fn server(&self) -> &str {
+        &self.config().server
     }
 
     pub(crate) fn http(&self) -> &reqwest::Client {
@@ -172,12 +207,29 @@ impl Connection {
             return Ok(response);
         }
         if status == StatusCode::PRECONDITION_FAILED && (call.or_existing || repeated) {
-            let (existing, _) = self.insist(&Call::get(call.path.clone())).await?;
+            let (existing, _) = self.insist(&call.look()).await?;
             if existing.status.is_success() && (call.or_existing || wrote(call, &existing)) {
                 return Ok(existing);
             }
         }
+        if status == StatusCode::NOT_FOUND
+            && let Some(capability) = call.capability
+            && self.lacks(capability).await
+        {
+            return Err(Error::Unsupported {
+                capability,
+                refusal: Box::new(Refusal::new(response)),
+            });
+        }
         Err(Error::of(response))
+    }
+
+    /// Whether the server surely has not this capability. It is asked only after it had no answer,
+    /// so that calls which succeed cost no request more.
+    async fn lacks(&self, capability: &str) -> bool {
+        let answer = self.insist(&Call::get("/")).await;
+        let info = answer.and_then(|(response, _)| ServerInfo::read(&response));
+        info.is_ok_and(|info| !info.has(capability))
     }
 
     /// Sends a request until there is a final answer. Also tells whether it was repeated after it
@@ -194,8 +246,8 @@ impl Connection {
         let mut repeated = false;
         let mut renewed = false;
         let mut number = 0;
+        self.wait_until_open().await?;
         loop {
-            self.wait_until_open().await?;
             let attempt = self.attempt(call, body.make().await?).await?;
             if let Attempt::Answered(response) = &attempt
                 && response.status == StatusCode::UNAUTHORIZED
@@ -204,6 +256,7 @@ impl Connection {
                 && let Some(auth) = &self.config().auth
                 && auth.renew(&self.config().server).await?
             {
+                self.wait_until_open().await?;
                 renewed = true;
                 continue;
             }
@@ -214,6 +267,7 @@ impl Connection {
                 }
                 Attempt::Unsent(_) => (Verdict::Undone, None),
                 Attempt::Failed(_) => (Verdict::Unknown, None),
+                Attempt::Hopeless(_) => (Verdict::Final, None),
             };
             let again = match verdict {
                 Verdict::Final => false,
@@ -223,14 +277,15 @@ impl Connection {
             let again = again && body.is_lasting();
             let wait = again.then(|| retry.wait(number, asked, rand::random())).flatten();
             let Some(wait) = wait else {
-                return match attempt {
-                    Attempt::Answered(response) => Ok((response, repeated)),
-                    Attempt::Unsent(error) | Attempt::Failed(error) => Err(error),
-                };
+                return attempt.into_result().map(|response| (response, repeated));
             };
             tracing::debug!(number, ?wait, method = %call.method, path = call.path, "sending again");
             self.state().pushed_back(wait);
             sleep(wait).await;
+            if self.wait_until_open().await.is_err() {
+                // It was sent, so that the caller must know what came of that.
+                return attempt.into_result().map(|response| (response, repeated));
+            }
             repeated |= verdict == Verdict::Unknown;
             number += 1;
         }
@@ -250,15 +305,18 @@ impl Connection {
                 builder = builder.header(CONTENT_LENGTH, length);
             }
         }
+        if self.config().compression && !call.headers.contains_key(ACCEPT_ENCODING) {
+            builder = builder.header(ACCEPT_ENCODING, compression::GZIP);
+        }
         tracing::debug!(method = %request.method, url = request.url, "request");
         Ok(match builder.send().await {
             Ok(answer) => match self.read(request, answer).await {
                 Ok(response) => Attempt::Answered(response),
+                Err(error @ Error::AnswerTooLarge { .. }) => Attempt::Hopeless(error),
                 Err(error) => Attempt::Failed(error),
             },
-            Err(source) if source.is_connect() || source.is_builder() => {
-                Attempt::Unsent(failed(request, source))
-            }
+            Err(source) if source.is_builder() => Attempt::Hopeless(failed(request, source)),
+            Err(source) if source.is_connect() => Attempt::Unsent(failed(request, source)),
             Err(source) => Attempt::Failed(failed(request, source)),
         })
     }
@@ -311,22 +369,39 @@ impl Connection {
             }
         }
         let body = if parts.is_empty() { body } else { parts.freeze() };
-        Ok(Response { request, status, headers, body })
+        let mut response = Response { request, status, headers, body };
+        let body = response.body.clone();
+        match compression::decode(&mut response.headers, body, limit) {
+            Ok(body) => Ok(Response { body, ..response }),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                Err(Error::AnswerTooLarge { request: Box::new(response.request), limit })
+            }
+            Err(error) => Err(response.not_understood(serde_json::Error::io(error))),
+        }
     }
 
     /// Does what a server asks of its clients in passing:
     /// <https://docs.kinto-storage.org/en/stable/api/1.x/backoff.html>
     pub(crate) fn heed(&self, headers: &HeaderMap) {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let backoff = text("Backoff").and_then(|it| it.trim().parse().ok());
-        let backoff = backoff.map(Duration::from_secs);
+        let backoff = text("Backoff").and_then(|it| it.trim().parse::<u64>().ok());
+        let backoff = backoff.map(|it| Duration::from_secs(it.min(LONGEST_BACKOFF_SECONDS)));
         if let Some(wait) = backoff {
             self.state().pushed_back(wait);
         }
         let until = backoff.map(|wait| Instant::now() + wait);
         *self.0.state.closed_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
         if let Some(alert) = text("Alert") {
+            self.announce(alert);
+        }
+    }
+
+    /// Logs what the server announces, which it does with each answer, once.
+    fn announce(&self, alert: &str) {
+        let mut announced = self.0.state.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        if announced.as_deref() != Some(alert) {
             tracing::warn!("the server announces: {alert}");
+            *announced = Some(alert.to_owned());
         }
     }
 

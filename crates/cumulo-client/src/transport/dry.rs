@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::ETAG};
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use crate::{
     call::Call,
@@ -48,38 +49,53 @@ impl Plan {
     pub(crate) fn note(&self, call: &Call, url: String) -> Response {
         let body = call.body.as_deref().and_then(|body| serde_json::from_slice(body).ok());
         tracing::debug!(target: Plan::LOG_TARGET, "not sent: {} {url}", call.method);
-        let answer = answer(call, body.as_ref());
+        let answer = answer(&call.method, &call.path, body.as_ref());
         let method = call.method.clone();
         self.requests_mut().push(Planned { method: method.clone(), url: url.clone(), body });
         Response {
             request: Request { method, url },
             status: StatusCode::OK,
-            headers: HeaderMap::new(),
+            headers: HeaderMap::from_iter([
+                (ETAG, HeaderValue::from_static("\"0\"")),
+                (TOTAL_OBJECTS, HeaderValue::from_static("0")),
+            ]),
             body: answer.to_string().into(),
         }
     }
 }
 
-fn answer(call: &Call, sent: Option<&Value>) -> Value {
-    let segments: Vec<_> = call.path.split('/').skip(1).collect();
-    if call.path == "/batch" {
-        let requests = sent.and_then(|it| it["requests"].as_array()).map_or(0, Vec::len);
-        let response = json!({"status": 200, "path": "", "headers": {}, "body": {}});
-        return json!({"responses": vec![response; requests]});
+const TOTAL_OBJECTS: HeaderName = HeaderName::from_static("total-objects");
+
+fn answer(method: &Method, path: &str, sent: Option<&Value>) -> Value {
+    if path == "/batch" {
+        return answer_batch(sent);
     }
+    let segments: Vec<_> = path.split('/').skip(1).collect();
     let is_object = segments.len() % 2 == 0;
-    if !is_object && (call.method.is_safe() || call.method == Method::DELETE) {
-        return json!({"data": []});
+    if !is_object && (method.is_safe() || method == Method::DELETE) {
+        // What changesets have beside.
+        return json!({"data": [], "metadata": {}, "timestamp": 0, "changes": []});
     }
     let member = |name: &str| sent.and_then(|it| it.get(name)).and_then(Value::as_object).cloned();
     let mut data = member("data").unwrap_or_else(Map::new);
-    if is_object {
-        let id = segments.last().copied().unwrap_or_default();
-        data.entry("id").or_insert_with(|| id.into());
-    }
+    let id = if is_object { segments.last().map(ToString::to_string) } else { None };
+    data.entry("id").or_insert_with(|| id.unwrap_or_else(|| Uuid::now_v7().to_string()).into());
     data.entry("last_modified").or_insert_with(|| 0.into());
-    if call.method == Method::DELETE {
+    if method == Method::DELETE {
         data.insert("deleted".to_owned(), true.into());
     }
     json!({"data": data, "permissions": member("permissions").unwrap_or_else(Map::new)})
+}
+
+/// Each operation is answered as if it were sent alone.
+fn answer_batch(sent: Option<&Value>) -> Value {
+    let requests = sent.and_then(|it| it["requests"].as_array()).map_or(&[][..], Vec::as_slice);
+    let respond = |request: &Value| {
+        let text = |name: &str| request[name].as_str().unwrap_or_default();
+        let method = text("method").parse().unwrap_or(Method::GET);
+        let path = text("path").split('?').next().unwrap_or_default();
+        let body = answer(&method, path, request.get("body"));
+        json!({"status": 200, "path": path, "headers": {"ETag": "\"0\""}, "body": body})
+    };
+    json!({"responses": requests.iter().map(respond).collect::<Vec<_>>()})
 }

@@ -1,6 +1,7 @@
 //! Ways of a call: to the server, awaited or not, or into a batch.
 
 mod blocking;
+mod compression;
 mod connection;
 mod dry;
 pub(crate) mod retry;
@@ -12,7 +13,7 @@ use futures_util::{Stream, StreamExt as _, future::BoxFuture, stream::BoxStream}
 pub use blocking::{Blocking, Items};
 #[doc(hidden)]
 pub use connection::Connection;
-pub(crate) use connection::{Body, Config, failed};
+pub(crate) use connection::{Body, Config, State, failed};
 pub use dry::{Plan, Planned};
 pub use retry::{OnBackoff, Retry};
 

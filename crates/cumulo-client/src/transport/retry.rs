@@ -65,7 +65,7 @@ impl Retry {
         }
         let asked = asked.unwrap_or_default();
         let grown = self.first.saturating_mul(1 << number.min(20)).min(self.longest);
-        let wait = asked + grown.mul_f64(random);
+        let wait = asked.saturating_add(grown.mul_f64(random));
         (asked <= self.longest).then_some(wait.min(self.longest.max(asked)))
     }
 }
