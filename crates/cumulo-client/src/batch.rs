@@ -442,14 +442,4 @@ mod tests {
         assert_eq!(chunks(&calls(3, MAX_BYTES / 2), usize::MAX), [0..1, 1..2, 2..3]);
         assert!(chunks(&[], 2).is_empty());
     }
-
-    #[test]
-    fn batches_take_over_what_the_client_is_set_to() {
-        let client = crate::Client::new("http://localhost:8888/v1").unwrap();
-        assert!(!client.batch().ignores_refusals);
-        let client = client.to_builder().ignore_batch_refusals().build().unwrap();
-        assert!(client.batch().ignores_refusals);
-        let other = client.to_builder().bucket("blog").build().unwrap();
-        assert!(other.batch().ignores_refusals);
-    }
 }
