@@ -546,14 +546,4 @@ mod tests {
         assert_eq!(count(&calls(3, MAX_BYTES / 2), usize::MAX), 1);
         assert_eq!(count(&calls(2, 2 * MAX_BYTES), usize::MAX), 1);
     }
-
-    #[test]
-    fn batches_take_over_what_the_client_is_set_to() {
-        let client = crate::Client::new("http://localhost:8888/v1").unwrap();
-        assert!(!client.batch().ignores_refusals);
-        let client = client.to_builder().ignore_batch_refusals().build().unwrap();
-        assert!(client.batch().ignores_refusals);
-        let other = client.to_builder().bucket("blog").build().unwrap();
-        assert!(other.batch().ignores_refusals);
-    }
 }

@@ -215,3 +215,21 @@ impl<X: fmt::Debug> fmt::Debug for Root<X> {
 pub const EVERYONE: &str = "system.Everyone";
 /// Everybody who is logged in, in [`Permissions`](crate::Permissions).
 pub const AUTHENTICATED: &str = "system.Authenticated";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_take_over_what_the_client_is_set_to() {
+        let ignores = |client: &Client| {
+            let batch = format!("{:?}", client.batch());
+            batch.contains("ignores_refusals: true")
+        };
+        let client = Client::new("http://localhost:8888/v1").unwrap();
+        assert!(!ignores(&client));
+        let client = client.to_builder().ignore_batch_refusals().build().unwrap();
+        assert!(ignores(&client));
+        assert!(ignores(&client.to_builder().bucket("blog").build().unwrap()));
+    }
+}

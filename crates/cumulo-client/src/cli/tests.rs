@@ -139,6 +139,7 @@ fn options_become_settings_of_the_client() {
         (&"CDN".parse().unwrap(), &"a:b".parse().unwrap())
     );
     assert!(config.plan.is_some());
+    assert!(format!("{:?}", client.batch()).contains("ignores_refusals: true"));
     assert_eq!(client.default_bucket(), "default");
     assert_eq!(parse(&[]).connection.retry, Retry::default().times);
 }
@@ -180,6 +181,8 @@ fn of_several_levels_the_last_counts() {
         (&["-q"], LevelFilter::ERROR),
         (&["-D"], LevelFilter::DEBUG),
         (&["-D", "-q"], LevelFilter::ERROR),
+        (&["-v", "-q"], LevelFilter::ERROR),
+        (&["-D", "-v"], LevelFilter::INFO),
         (&["-q", "-v"], LevelFilter::INFO),
     ] {
         assert_eq!(parse(options).connection.verbosity.level(), expected, "{options:?}");
