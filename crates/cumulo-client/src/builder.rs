@@ -10,14 +10,14 @@ use crate::{
     auth::{Auth, Basic},
     blocking,
     client::Defaults,
-    transport::{Async, Blocking, Config, Connection, OnBackoff, Plan, Retry},
+    transport::{Async, Blocking, Config, Connection, OnBackoff, Plan, Retry, State},
 };
 
 /// What connections are made of. A change of it needs new ones.
 #[derive(Clone, Debug)]
-struct Wire {
+pub(crate) struct Wire {
     connect_timeout: Option<Duration>,
-    read_timeout: Option<Duration>,
+    pub(crate) read_timeout: Option<Duration>,
     user_agent: String,
     proxy: Option<Proxy>,
     certificates: Vec<Certificate>,
@@ -268,7 +268,10 @@ impl Builder {
                 let (http, state) = (shared.http().clone(), shared.state().clone());
                 Connection::new(http, self.config, state)
             }
-            None => Connection::new(self.wire.client()?, self.config, Arc::default()),
+            None => {
+                let state = Arc::new(State::new(self.wire.clone()));
+                Connection::new(self.wire.client()?, self.config, state)
+            }
         };
         Ok((connection, Parts { defaults: self.defaults, wire: self.wire }))
     }
@@ -302,7 +305,12 @@ impl Parts {
 }
 
 impl Wire {
-    fn client(&self) -> Result<reqwest::Client> {
+    /// Connections on which the server may be silent.
+    pub(crate) fn patient(&self) -> Result<reqwest::Client> {
+        Self { read_timeout: None, ..self.clone() }.client()
+    }
+
+    pub(crate) fn client(&self) -> Result<reqwest::Client> {
         let mut builder = reqwest::Client::builder()
             .user_agent(self.user_agent.as_str())
             .redirect(redirect::Policy::custom(follow_within_origin))

@@ -2,12 +2,14 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    pin::pin,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use futures_util::future::{self, Either};
 use http::{
     HeaderMap, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_LENGTH},
@@ -16,8 +18,8 @@ use reqwest::RequestBuilder;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::{
-    sync::OnceCell,
-    time::{Instant, sleep},
+    sync::{OnceCell, watch},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -27,6 +29,7 @@ use super::{
 use crate::{
     Error, Result,
     auth::Auth,
+    builder::Wire,
     call::Call,
     response::{Request, Response},
 };
@@ -65,13 +68,52 @@ pub(crate) struct State {
     pub(crate) batch_limit: OnceCell<usize>,
     /// Where its attachments are.
     pub(crate) attachments_url: OnceCell<String>,
+    /// How it is reached.
+    wire: Wire,
+    patient: OnceLock<reqwest::Client>,
+}
+
+impl State {
+    pub(crate) fn new(wire: Wire) -> Self {
+        Self { wire, ..Self::default() }
+    }
+
+    /// Connections that let the server be silent while something is sent to it.
+    fn patient(&self) -> Result<&reqwest::Client> {
+        if let Some(client) = self.patient.get() {
+            return Ok(client);
+        }
+        let client = self.wire.patient()?;
+        Ok(self.patient.get_or_init(|| client))
+    }
+}
+
+/// What is sent in a request.
+pub(crate) enum Content {
+    None,
+    Memory(Bytes),
+    /// What comes piece by piece.
+    Stream {
+        body: reqwest::Body,
+        length: Option<u64>,
+        sending: watch::Receiver<Sending>,
+    },
+}
+
+/// How far the sending of a stream is. Each piece is a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// We wait for its source.
+    Reading,
+    /// We wait for the server to take it.
+    Writing,
 }
 
 /// The body of a request.
 #[async_trait]
 pub(crate) trait Body: Send {
-    /// It, each time that the request is sent, with its length if it does not know that itself.
-    async fn make(&mut self) -> Result<Option<(reqwest::Body, Option<u64>)>>;
+    /// It, each time that the request is sent.
+    async fn make(&mut self) -> Result<Content>;
 
     /// Whether it can be made once more.
     fn is_lasting(&self) -> bool;
@@ -79,8 +121,8 @@ pub(crate) trait Body: Send {
 
 #[async_trait]
 impl Body for Option<Bytes> {
-    async fn make(&mut self) -> Result<Option<(reqwest::Body, Option<u64>)>> {
-        Ok(self.clone().map(|bytes| (bytes.into(), None)))
+    async fn make(&mut self) -> Result<Content> {
+        Ok(self.clone().map_or(Content::None, Content::Memory))
     }
 
     fn is_lasting(&self) -> bool {
@@ -213,21 +255,38 @@ impl Connection {
     }
 
     /// Fails if there are no credentials: to ask for them again is not for us.
-    async fn attempt(
-        &self,
-        call: &Call,
-        body: Option<(reqwest::Body, Option<u64>)>,
-    ) -> Result<Attempt> {
+    async fn attempt(&self, call: &Call, content: Content) -> Result<Attempt> {
         let request = Request { method: call.method.clone(), url: self.url(call) };
-        let mut builder = self.request(call.method.clone(), &request.url, &call.headers).await?;
-        if let Some((body, length)) = body {
-            builder = builder.body(body);
-            if let Some(length) = length {
-                builder = builder.header(CONTENT_LENGTH, length);
-            }
-        }
         tracing::debug!(method = %request.method, url = request.url, "request");
-        Ok(match builder.send().await {
+        let http = match content {
+            Content::Stream { .. } => self.state().patient()?,
+            _ => self.http(),
+        };
+        let builder = http.request(call.method.clone(), &request.url);
+        let builder = self.prepare(builder, &call.headers).await?;
+        Ok(match content {
+            Content::None => self.exchange(request, builder).await,
+            Content::Memory(bytes) => self.exchange(request, builder.body(bytes)).await,
+            Content::Stream { body, length, sending } => {
+                let builder = match length {
+                    Some(length) => builder.header(CONTENT_LENGTH, length),
+                    None => builder,
+                };
+                let exchange = pin!(self.exchange(request.clone(), builder.body(body)));
+                let silence = pin!(silence(sending, self.state().wire.read_timeout));
+                match future::select(exchange, silence).await {
+                    Either::Left((attempt, _)) => attempt,
+                    Either::Right(_) => {
+                        let request = Box::new(request);
+                        Attempt::Failed(Error::Timeout { request, source: None })
+                    }
+                }
+            }
+        })
+    }
+
+    async fn exchange(&self, request: Request, builder: RequestBuilder) -> Attempt {
+        match builder.send().await {
             Ok(answer) => match self.read(request, answer).await {
                 Ok(response) => Attempt::Answered(response),
                 Err(error) => Attempt::Failed(error),
@@ -236,14 +295,13 @@ impl Connection {
                 Attempt::Unsent(failed(request, source))
             }
             Err(source) => Attempt::Failed(failed(request, source)),
-        })
+        }
     }
 
     /// A request to the server, with the credentials and headers of the client and `headers`.
-    pub(crate) async fn request(
+    pub(crate) async fn prepare(
         &self,
-        method: Method,
-        url: &str,
+        builder: RequestBuilder,
         headers: &HeaderMap,
     ) -> Result<RequestBuilder> {
         let config = self.config();
@@ -254,7 +312,7 @@ impl Connection {
         {
             all.insert(AUTHORIZATION, auth.authorization(&config.server).await?);
         }
-        let builder = self.http().request(method, url).headers(all);
+        let builder = builder.headers(all);
         Ok(match config.timeout {
             Some(timeout) => builder.timeout(timeout),
             None => builder,
@@ -330,9 +388,29 @@ pub(crate) fn failed(request: Request, source: reqwest::Error) -> Error {
     let request = Box::new(request);
     let source = source.without_url();
     if source.is_timeout() {
-        Error::Timeout { request, source }
+        Error::Timeout { request, source: Some(source) }
     } else {
         Error::Transport { request, source }
+    }
+}
+
+/// Ends when the server has neither taken something of a stream for so long, nor answered for so long
+/// after it.
+async fn silence(mut sending: watch::Receiver<Sending>, longest: Option<Duration>) {
+    let Some(longest) = longest else { return future::pending().await };
+    loop {
+        let now = *sending.borrow_and_update();
+        let change = match now {
+            Sending::Reading => sending.changed().await,
+            Sending::Writing => match timeout(longest, sending.changed()).await {
+                Ok(change) => change,
+                Err(_) => return,
+            },
+        };
+        if change.is_err() {
+            // The stream is at its end.
+            return sleep(longest).await;
+        }
     }
 }
 
