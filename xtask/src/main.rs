@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod architecture;
+mod attachments;
 mod bench;
 mod clients;
 mod conformance;
@@ -50,6 +51,8 @@ enum Task {
     Conformance(conformance::Arguments),
     /// Run kinto-http.py and kinto.js against the release build
     Clients(server::ServerArguments),
+    /// Send files to kinto-attachment with our client, and get them
+    Attachments(attachments::Arguments),
     /// Run the commands of README and guide, load real data into the release build, and check its
     /// answers
     /// Log in to the release build with real identity providers
@@ -102,6 +105,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
         Task::Test => Ok(test::run_everything()),
         Task::Conformance(arguments) => conformance::run(&arguments),
         Task::Clients(arguments) => clients::run(&arguments),
+        Task::Attachments(arguments) => attachments::run(&arguments),
         Task::Openid(arguments) => openid::run(&arguments),
         Task::Example(arguments) => example::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),

@@ -17,9 +17,9 @@ use crate::{
 
 /// What connections are made of. A change of it needs new ones.
 #[derive(Clone)]
-struct Wire {
+pub(crate) struct Wire {
     connect_timeout: Option<Duration>,
-    read_timeout: Option<Duration>,
+    pub(crate) read_timeout: Option<Duration>,
     user_agent: String,
     proxy: Option<Proxy>,
     #[cfg(feature = "tls")]
@@ -304,7 +304,7 @@ impl Builder {
             Some(shared) => shared,
             None => self.wire.client()?,
         };
-        let connection = Connection::new(http, self.config, self.state);
+        let connection = Connection::new(http, self.wire.clone(), self.config, self.state);
         Ok((connection, Parts { defaults: self.defaults, wire: self.wire }))
     }
 }
@@ -338,7 +338,12 @@ impl Parts {
 }
 
 impl Wire {
-    fn client(&self) -> Result<reqwest::Client> {
+    /// Connections on which the server may be silent.
+    pub(crate) fn patient(&self) -> Result<reqwest::Client> {
+        Self { read_timeout: None, ..self.clone() }.client()
+    }
+
+    pub(crate) fn client(&self) -> Result<reqwest::Client> {
         let mut builder = reqwest::Client::builder()
             .user_agent(self.user_agent.as_str())
             .redirect(redirect::Policy::custom(follow_within_origin))

@@ -74,8 +74,8 @@ pub enum Error {
     Timeout {
         /// What was asked.
         request: Box<Request>,
-        /// What the transport says.
-        source: reqwest::Error,
+        /// What the transport says, if it is that which has waited.
+        source: Option<reqwest::Error>,
     },
     /// The connection failed.
     #[error("{} {}: {}", .request.method, .request.url, deepest(.source))]

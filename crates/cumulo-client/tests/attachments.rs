@@ -7,11 +7,13 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
 use cumulo_client::attachment::{Attachment, File, Source};
 use cumulo_client::{Async, Basic, Client, Error, Permissions, Plan, Retry, Timestamp, blocking};
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -19,13 +21,9 @@ use web::{Reply, Request, Web};
 
 const RECORD: &str = "/records/r";
 const CONTENT: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-const RETRY: Retry = Retry { times: 3, forced: Some(std::time::Duration::ZERO), ..NEVER };
-const NEVER: Retry = Retry {
-    times: 0,
-    first: std::time::Duration::ZERO,
-    longest: std::time::Duration::ZERO,
-    forced: None,
-};
+const RETRY: Retry = Retry { times: 3, forced: Some(Duration::ZERO), ..NEVER };
+const NEVER: Retry =
+    Retry { times: 0, first: Duration::ZERO, longest: Duration::ZERO, forced: None };
 
 fn hash(content: &[u8]) -> String {
     let digits: Vec<_> = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -145,7 +143,7 @@ async fn readers_and_streams_are_uploaded_without_a_length() {
     attachment.upload(reader()).file_name("a.bin").send().await.unwrap();
     attachment.upload(reader().length(36)).file_name("a.png").send().await.unwrap();
     let chunks = CONTENT.chunks(7).map(|chunk| Ok(Bytes::from_static(chunk)));
-    let stream = Source::stream(futures_util::stream::iter(chunks.collect::<Vec<_>>()));
+    let stream = Source::stream(stream::iter(chunks.collect::<Vec<_>>()));
     attachment.upload(stream).file_name("a").media_type("text/x-own").send().await.unwrap();
     let requests = web.requests();
     let sized: Vec<_> = requests.iter().map(|it| it.header("content-length").is_some()).collect();
@@ -176,6 +174,44 @@ async fn an_upload_is_repeated_only_if_its_source_can_be_read_again() {
     let upload = attachment(&web, RETRY).upload(CONTENT.to_vec()).file_name("a");
     assert!(matches!(upload.if_match(Timestamp(1)).send().await, Err(Error::Server(_))));
     assert_eq!(web.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn an_upload_may_take_longer_than_a_server_may_be_silent() {
+    let silent = Duration::from_millis(200);
+    let slow = || {
+        let chunks = stream::iter(CONTENT.chunks(6)).then(|chunk| async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok(Bytes::from_static(chunk))
+        });
+        Source::stream(chunks)
+    };
+    let upload = |web: &Web, source| {
+        let client = client(web, NEVER).to_builder().read_timeout(silent).build().unwrap();
+        client.collection("b", "c").record("r").attachment().upload(source).file_name("a").send()
+    };
+    upload(&store(), slow()).await.unwrap();
+    // One that waits for its source longer than that, too.
+    let late = stream::once(async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Ok(Bytes::from_static(CONTENT))
+    });
+    upload(&store(), Source::stream(late)).await.unwrap();
+
+    let web = Web::start(|_| {
+        std::thread::sleep(Duration::from_secs(5));
+        Reply::new(500, "")
+    });
+    let error = upload(&web, slow()).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    // One that does not even read.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = Client::builder(&format!("http://{}/v1", deaf.local_addr().unwrap()));
+    let client = client.read_timeout(silent).retry(NEVER).build().unwrap();
+    let attachment = client.collection("b", "c").record("r").attachment();
+    let endless = Source::stream(stream::repeat_with(|| Ok(Bytes::from(vec![0; 1 << 20]))));
+    let error = attachment.upload(endless).file_name("a").send().await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -232,7 +232,8 @@ impl Fetch<'_> {
         }
         if self.is_at_server(url) {
             self.connection.wait_until_open().await?;
-            return self.connection.request(Method::GET, url.as_str(), &headers).await;
+            let builder = self.connection.http().get(url.clone());
+            return self.connection.prepare(builder, &headers).await;
         }
         let builder = self.connection.http().get(url.clone()).headers(headers);
         Ok(match self.connection.config().timeout {

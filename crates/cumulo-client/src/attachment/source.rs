@@ -36,7 +36,7 @@ enum Origin {
 }
 
 /// The bytes of a source, from their beginning.
-pub(super) struct Content {
+pub(super) struct Opened {
     pub(super) length: Option<u64>,
     pub(super) bytes: BoxStream<'static, io::Result<Bytes>>,
 }
@@ -64,7 +64,7 @@ impl Source {
     }
 
     /// How many bytes a reader or a stream gives, if that is known. Without it, the request has no
-    /// `Content-Length`, which some servers refuse.
+    /// `Opened-Length`, which some servers refuse.
     #[must_use]
     pub fn length(mut self, bytes: u64) -> Self {
         self.length = Some(bytes);
@@ -85,11 +85,11 @@ impl Source {
     }
 
     /// Begins to read. A stream can be read once.
-    pub(super) async fn open(&mut self) -> Result<Content> {
+    pub(super) async fn open(&mut self) -> Result<Opened> {
         match &mut self.bytes {
             Origin::Memory(bytes) => {
                 let length = Some(bytes.len() as u64);
-                Ok(Content { length, bytes: stream::iter([Ok(bytes.clone())]).boxed() })
+                Ok(Opened { length, bytes: stream::iter([Ok(bytes.clone())]).boxed() })
             }
             Origin::File(path) => {
                 let failed = |source| Error::File { path: path.display().to_string(), source };
@@ -97,10 +97,10 @@ impl Source {
                 let metadata = file.metadata().await.map_err(failed)?;
                 // Of a pipe or a device nobody knows.
                 let length = metadata.is_file().then_some(metadata.len());
-                Ok(Content { length, bytes: chunks(file).boxed() })
+                Ok(Opened { length, bytes: chunks(file).boxed() })
             }
             Origin::Stream(stream) => match stream.take() {
-                Some(bytes) => Ok(Content { length: self.length, bytes }),
+                Some(bytes) => Ok(Opened { length: self.length, bytes }),
                 None => Err(Error::Argument("the source can't be read again".to_owned())),
             },
         }

@@ -4,18 +4,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 
-use super::{File, Progress, Source, hex, multipart::Form, source::Content};
+use super::{File, Progress, Source, hex, multipart::Form, source::Opened};
 use crate::{
     Error, Permissions, Result, Timestamp,
     call::Call,
     response::Response,
-    transport::{Body, Connection, Direct},
+    transport::{Body, Connection, Content, Direct, Sending},
 };
 
 /// Uploads the file of a record. It is read piece by piece, however large it is.
@@ -204,8 +205,8 @@ struct Multipart {
 
 #[async_trait]
 impl Body for Multipart {
-    async fn make(&mut self) -> Result<Option<(reqwest::Body, Option<u64>)>> {
-        let Content { length, bytes } = self.source.open().await?;
+    async fn make(&mut self) -> Result<Content> {
+        let Opened { length, bytes } = self.source.open().await?;
         let digest = Arc::clone(&self.sent);
         *digest.lock().unwrap_or_else(PoisonError::into_inner) = Sha256::new();
         let progress = self.progress.clone();
@@ -220,11 +221,29 @@ impl Body for Multipart {
         let (head, tail) = (self.form.head().to_owned(), self.form.tail());
         let around = (head.len() + tail.len()) as u64;
         let edge = |text: String| stream::iter([Ok(Bytes::from(text))]);
-        let all = edge(head).chain(bytes).chain(edge(tail));
-        Ok(Some((reqwest::Body::wrap_stream(all), length.map(|length| length + around))))
+        let (all, sending) = watched(edge(head).chain(bytes).chain(edge(tail)));
+        let body = reqwest::Body::wrap_stream(all);
+        Ok(Content::Stream { body, length: length.map(|length| length + around), sending })
     }
 
     fn is_lasting(&self) -> bool {
         self.source.is_lasting()
     }
+}
+
+/// A stream, and a view on what it is doing.
+fn watched<S: Stream + Send + Unpin + 'static>(
+    stream: S,
+) -> (impl Stream<Item = S::Item> + Send + 'static, watch::Receiver<Sending>)
+where
+    S::Item: Send,
+{
+    let (tell, sending) = watch::channel(Sending::Writing);
+    let watched = stream::unfold((stream, tell), |(mut stream, tell)| async move {
+        tell.send_replace(Sending::Reading);
+        let item = stream.next().await;
+        tell.send_replace(Sending::Writing);
+        item.map(|item| (item, (stream, tell)))
+    });
+    (watched, sending)
 }

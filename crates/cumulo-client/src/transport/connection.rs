@@ -2,12 +2,14 @@
 
 use std::{
     fmt, io,
-    sync::{Arc, Mutex, PoisonError},
+    pin::pin,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use futures_util::future::{self, Either};
 use http::{
     HeaderMap, Method, StatusCode,
     header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH},
@@ -16,8 +18,8 @@ use reqwest::RequestBuilder;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::{
-    sync::OnceCell,
-    time::{Instant, sleep},
+    sync::{OnceCell, watch},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -27,6 +29,7 @@ use super::{
 use crate::{
     Error, Result,
     auth::Auth,
+    builder::Wire,
     call::Call,
     error::Refusal,
     response::{Request, Response},
@@ -59,6 +62,10 @@ pub struct Connection(Arc<Inner>);
 
 struct Inner {
     http: reqwest::Client,
+    /// What it is made of.
+    wire: Wire,
+    /// Connections that let the server be silent while something is sent to it.
+    patient: OnceLock<reqwest::Client>,
     config: Config,
     state: Arc<State>,
 }
@@ -109,11 +116,32 @@ impl State {
     }
 }
 
+/// What is sent in a request.
+pub(crate) enum Content {
+    None,
+    Memory(Bytes),
+    /// What comes piece by piece.
+    Stream {
+        body: reqwest::Body,
+        length: Option<u64>,
+        sending: watch::Receiver<Sending>,
+    },
+}
+
+/// How far the sending of a stream is. Each piece is a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// We wait for its source.
+    Reading,
+    /// We wait for the server to take it.
+    Writing,
+}
+
 /// The body of a request.
 #[async_trait]
 pub(crate) trait Body: Send {
-    /// It, each time that the request is sent, with its length if it does not know that itself.
-    async fn make(&mut self) -> Result<Option<(reqwest::Body, Option<u64>)>>;
+    /// It, each time that the request is sent.
+    async fn make(&mut self) -> Result<Content>;
 
     /// Whether it can be made once more.
     fn is_lasting(&self) -> bool;
@@ -121,8 +149,8 @@ pub(crate) trait Body: Send {
 
 #[async_trait]
 impl Body for Option<Bytes> {
-    async fn make(&mut self) -> Result<Option<(reqwest::Body, Option<u64>)>> {
-        Ok(self.clone().map(|bytes| (bytes.into(), None)))
+    async fn make(&mut self) -> Result<Content> {
+        Ok(self.clone().map_or(Content::None, Content::Memory))
     }
 
     fn is_lasting(&self) -> bool {
@@ -151,8 +179,21 @@ impl Attempt {
 }
 
 impl Connection {
-    pub(crate) fn new(http: reqwest::Client, config: Config, state: Arc<State>) -> Self {
-        Self(Arc::new(Inner { http, config, state }))
+    pub(crate) fn new(
+        http: reqwest::Client,
+        wire: Wire,
+        config: Config,
+        state: Arc<State>,
+    ) -> Self {
+        Self(Arc::new(Inner { http, wire, patient: OnceLock::new(), config, state }))
+    }
+
+    fn patient(&self) -> Result<&reqwest::Client> {
+        if let Some(client) = self.0.patient.get() {
+            return Ok(client);
+        }
+        let client = self.0.wire.patient()?;
+        Ok(self.0.patient.get_or_init(|| client))
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -292,24 +333,41 @@ impl Connection {
     }
 
     /// Fails if there are no credentials: to ask for them again is not for us.
-    async fn attempt(
-        &self,
-        call: &Call,
-        body: Option<(reqwest::Body, Option<u64>)>,
-    ) -> Result<Attempt> {
+    async fn attempt(&self, call: &Call, content: Content) -> Result<Attempt> {
         let request = Request { method: call.method.clone(), url: self.url(call) };
-        let mut builder = self.request(call.method.clone(), &request.url, &call.headers).await?;
-        if let Some((body, length)) = body {
-            builder = builder.body(body);
-            if let Some(length) = length {
-                builder = builder.header(CONTENT_LENGTH, length);
-            }
-        }
+        tracing::debug!(method = %request.method, url = request.url, "request");
+        let http = match content {
+            Content::Stream { .. } => self.patient()?,
+            _ => self.http(),
+        };
+        let builder = http.request(call.method.clone(), &request.url);
+        let mut builder = self.prepare(builder, &call.headers).await?;
         if self.config().compression && !call.headers.contains_key(ACCEPT_ENCODING) {
             builder = builder.header(ACCEPT_ENCODING, compression::GZIP);
         }
-        tracing::debug!(method = %request.method, url = request.url, "request");
-        Ok(match builder.send().await {
+        Ok(match content {
+            Content::None => self.exchange(request, builder).await,
+            Content::Memory(bytes) => self.exchange(request, builder.body(bytes)).await,
+            Content::Stream { body, length, sending } => {
+                let builder = match length {
+                    Some(length) => builder.header(CONTENT_LENGTH, length),
+                    None => builder,
+                };
+                let exchange = pin!(self.exchange(request.clone(), builder.body(body)));
+                let silence = pin!(silence(sending, self.0.wire.read_timeout));
+                match future::select(exchange, silence).await {
+                    Either::Left((attempt, _)) => attempt,
+                    Either::Right(_) => {
+                        let request = Box::new(request);
+                        Attempt::Failed(Error::Timeout { request, source: None })
+                    }
+                }
+            }
+        })
+    }
+
+    async fn exchange(&self, request: Request, builder: RequestBuilder) -> Attempt {
+        match builder.send().await {
             Ok(answer) => match self.read(request, answer).await {
                 Ok(response) => Attempt::Answered(response),
                 Err(error @ Error::AnswerTooLarge { .. }) => Attempt::Hopeless(error),
@@ -318,14 +376,13 @@ impl Connection {
             Err(source) if source.is_builder() => Attempt::Hopeless(failed(request, source)),
             Err(source) if source.is_connect() => Attempt::Unsent(failed(request, source)),
             Err(source) => Attempt::Failed(failed(request, source)),
-        })
+        }
     }
 
     /// A request to the server, with the credentials and headers of the client and `headers`.
-    pub(crate) async fn request(
+    pub(crate) async fn prepare(
         &self,
-        method: Method,
-        url: &str,
+        builder: RequestBuilder,
         headers: &HeaderMap,
     ) -> Result<RequestBuilder> {
         let config = self.config();
@@ -336,7 +393,7 @@ impl Connection {
         {
             all.insert(AUTHORIZATION, auth.authorization(&config.server).await?);
         }
-        let builder = self.http().request(method, url).headers(all);
+        let builder = builder.headers(all);
         Ok(match config.timeout {
             Some(timeout) => builder.timeout(timeout),
             None => builder,
@@ -433,9 +490,29 @@ pub(crate) fn failed(request: Request, source: reqwest::Error) -> Error {
     let request = Box::new(request);
     let source = source.without_url();
     if source.is_timeout() {
-        Error::Timeout { request, source }
+        Error::Timeout { request, source: Some(source) }
     } else {
         Error::Transport { request, source }
+    }
+}
+
+/// Ends when the server has neither taken something of a stream for so long, nor answered for so long
+/// after it.
+async fn silence(mut sending: watch::Receiver<Sending>, longest: Option<Duration>) {
+    let Some(longest) = longest else { return future::pending().await };
+    loop {
+        let now = *sending.borrow_and_update();
+        let change = match now {
+            Sending::Reading => sending.changed().await,
+            Sending::Writing => match timeout(longest, sending.changed()).await {
+                Ok(change) => change,
+                Err(_) => return,
+            },
+        };
+        if change.is_err() {
+            // The stream is at its end.
+            return sleep(longest).await;
+        }
     }
 }
 

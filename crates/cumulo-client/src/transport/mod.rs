@@ -13,7 +13,7 @@ use futures_util::{Stream, StreamExt as _, future::BoxFuture, stream::BoxStream}
 pub use blocking::{Blocking, Items};
 #[doc(hidden)]
 pub use connection::Connection;
-pub(crate) use connection::{Body, Config, State, failed};
+pub(crate) use connection::{Body, Config, Content, Sending, State, failed};
 pub use dry::{Plan, Planned};
 pub use retry::{OnBackoff, Retry};
 

@@ -122,28 +122,50 @@ async fn wait(
 ) -> Result<Answer> {
     let form =
         [("grant_type", GRANT), ("device_code", &begun.device_code), ("client_id", client_id)];
-    let mut interval = Duration::from_secs(begun.interval.unwrap_or(5).min(60));
+    let mut interval = Duration::from_secs(begun.interval.unwrap_or(5).clamp(1, 60));
     loop {
         sleep(interval).await;
         let answer: Answer = match asked.web.post(&metadata.token_endpoint, &form).await {
             Ok(answer) => answer,
-            // Section 3.5: a connection that fails is tried again later.
+            // A connection that fails is tried again later.
             Err(Error::Timeout { .. }) => {
                 interval *= 2;
                 continue;
             }
             Err(error) => return Err(error),
         };
-        match answer.error.as_deref() {
-            Some("authorization_pending") => {}
-            Some("slow_down") => interval += Duration::from_secs(5),
-            _ => return Ok(answer),
+        match next(interval, answer.error.as_deref()) {
+            Some(longer) => interval = longer,
+            None => return Ok(answer),
         }
+    }
+}
+
+/// How long to wait until the next question, if there is one (section 3.5).
+fn next(interval: Duration, error: Option<&str>) -> Option<Duration> {
+    match error {
+        Some("authorization_pending") => Some(interval),
+        Some("slow_down") => Some(interval + Duration::from_secs(5)),
+        _ => None,
     }
 }
 
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Device")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn providers_say_how_fast_they_are_asked() {
+        let seconds = Duration::from_secs;
+        assert_eq!(next(seconds(5), Some("authorization_pending")), Some(seconds(5)));
+        assert_eq!(next(seconds(5), Some("slow_down")), Some(seconds(10)));
+        assert_eq!(next(seconds(5), Some("expired_token")), None);
+        assert_eq!(next(seconds(5), None), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode, header::CONTENT_TYPE};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{RequestBuilder, Url, redirect};
 use serde::de::DeserializeOwned;
 
@@ -11,6 +11,9 @@ use crate::{Error, Result, response::Request, transport::failed};
 
 /// An answer has at most so many bytes.
 const MOST: usize = 1 << 20;
+
+/// What does not stand in a query as it is (RFC 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// How server and providers are asked.
 #[derive(Debug)]
@@ -73,10 +76,10 @@ fn read<T: DeserializeOwned>(url: &str, body: &[u8]) -> Result<T> {
         .map_err(|error| Error::Login(format!("the answer of {url} is not understood: {error}")))
 }
 
-/// Names and values as in a query string or a form.
+/// Values, with names of ours, as in a query string or a form.
 pub(super) fn query(pairs: &[(&str, &str)]) -> String {
-    let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-    let pairs = pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+    let encode = |text| utf8_percent_encode(text, RESERVED);
+    let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", encode(value)));
     pairs.collect::<Vec<_>>().join("&")
 }
 
