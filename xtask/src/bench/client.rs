@@ -41,6 +41,9 @@ pub(super) fn measure(arguments: &Arguments) -> Result<()> {
         let server = arguments.server.server.clone();
         let (_folder, server) = ServerArguments { server, store, database: None }.start(&[])?;
         clients.compare(&server, name, sizes, &mut table)?;
+        if matches!(store, Store::Sqlite) {
+            clients.show_memory(&server, sizes[0])?;
+        }
         server.stop()?;
     }
     println!(
@@ -81,6 +84,8 @@ struct Run {
     create: Cost,
     list: Cost,
     server_cpu: f64,
+    /// In KiB.
+    peak_memory: u64,
 }
 
 impl Clients {
@@ -108,6 +113,25 @@ impl Clients {
         #[expect(clippy::cast_precision_loss, reason = "small")]
         let factor = bulk as f64 / single as f64;
         table.add(runs.row([store, "create as many one by one"], factor, |run| run.create));
+        Ok(())
+    }
+
+    /// What our client takes for ten times as many records; its memory does not grow with them.
+    fn show_memory(&self, server: &Server, bulk: usize) -> Result<()> {
+        let few = run(&self.ours, server, bulk, "upload")?;
+        let many = run(&self.ours, server, 10 * bulk, "upload")?;
+        println!(
+            "{} records: created in {:.1} s with {:.1} s of processor time, listed in {:.1} s with \
+             {:.1} s; at most {} KiB of memory, for a tenth of them {} KiB.\n",
+            10 * bulk,
+            many.create.wall,
+            many.create.cpu,
+            many.list.wall,
+            many.list.cpu,
+            many.peak_memory,
+            few.peak_memory
+        );
+        ensure!(many.peak_memory < 2 * few.peak_memory, "memory grows with the records");
         Ok(())
     }
 
@@ -160,5 +184,6 @@ fn run(words: &[PathBuf], server: &Server, count: usize, mode: &str) -> Result<R
         create: Cost::read(&result["create"])?,
         list: Cost::read(&result["list"])?,
         server_cpu: processes::cpu_seconds(&[server.id()])? - before,
+        peak_memory: result["peak_kib"].as_u64().context("no peak_kib")?,
     })
 }

@@ -76,8 +76,8 @@ impl Courier {
         let bytes = body.len() as u64;
         let (response, repeated) = self.connection.insist(&post(body)).await?;
         let section = Section { repeated: section.repeated || repeated, ..section };
-        if response.status == StatusCode::PAYLOAD_TOO_LARGE && section.operations.len() > 1 {
-            return Ok(section.halves());
+        if matches!(response.status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE) {
+            return Ok(self.divide(section, response));
         }
         let parts = batch::parts(&response, section.operations.len())?;
         self.delivered.bytes += bytes;
@@ -89,6 +89,25 @@ impl Courier {
             self.settle(index, part, &response, section.repeated).await;
         }
         Ok(Vec::new())
+    }
+
+    /// What to do when the server does not take the operations together: one of them may be the
+    /// reason, or their size.
+    fn divide(&mut self, section: Section, response: Response) -> Vec<Section> {
+        let Section { operations, number, repeated } = section;
+        if let [index] = operations[..] {
+            self.fail(index, Error::of(response));
+            return Vec::new();
+        }
+        let (left, right) = operations.split_at(operations.len() / 2);
+        let half = |it: &[usize]| Section { operations: it.to_vec(), number, repeated };
+        vec![half(right), half(left)]
+    }
+
+    fn fail(&mut self, index: usize, error: Error) {
+        self.delivered.counts.failed += 1;
+        let index = self.parcel.number(index);
+        self.delivered.failures.push(Failure { index, error });
     }
 
     /// What to do when the server could not do some operations for now. Whatever it says of the
@@ -143,23 +162,10 @@ impl Courier {
                 match self.connection.settle(&call, answer, repeated).await {
                     Ok(_) => self.delivered.counts.created += 1,
                     Err(_) if is_skipped => self.delivered.counts.skipped += 1,
-                    Err(error) => {
-                        self.delivered.counts.failed += 1;
-                        let index = self.parcel.number(index);
-                        self.delivered.failures.push(Failure { index, error });
-                    }
+                    Err(error) => self.fail(index, error),
                 }
             }
         }
-    }
-}
-
-impl Section {
-    fn halves(self) -> Vec<Self> {
-        let Self { operations, number, repeated } = self;
-        let (left, right) = operations.split_at(operations.len() / 2);
-        let half = |it: &[usize]| Self { operations: it.to_vec(), number, repeated };
-        vec![half(right), half(left)]
     }
 }
 

@@ -185,6 +185,19 @@ async fn batches_that_are_too_large_are_halved() {
 }
 
 #[tokio::test]
+async fn an_item_for_which_the_server_refuses_the_whole_batch_fails_alone() {
+    let stub = Stub::start(unreliable);
+    let items = (0..100).map(|number| match number {
+        30 => json!({"poison": true}),
+        number => item(number),
+    });
+    let summary = records(&stub).upload(items).send().await.unwrap();
+    assert_eq!(summary.counts, Counts { created: 99, failed: 1, ..Counts::default() });
+    assert_eq!(summary.failures[0].index, 30);
+    assert!(matches!(summary.failures[0].error, Error::Invalid(_)));
+}
+
+#[tokio::test]
 async fn nothing_is_sent_while_the_server_wants_quiet() {
     let stub = Stub::start(|batch| if batch == 20 { Fault::Status(429, 1) } else { Fault::None });
     let summary = records(&stub).upload((0..2000).map(item)).max_in_flight(4).send().await.unwrap();

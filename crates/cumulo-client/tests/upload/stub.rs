@@ -123,6 +123,9 @@ impl World {
     fn batch(&mut self, batch: &Value, fault: fn(usize) -> Fault) -> Option<String> {
         let operations = batch["requests"].as_array().unwrap();
         self.batches.push((Instant::now(), operations.len()));
+        if operations.iter().any(|it| it["body"]["data"]["poison"] == true) {
+            return Some(format!("HTTP/1.1 400 .\r\n{}", rest(&json!({"errno": 107}))));
+        }
         if operations.len() > self.most {
             return Some(format!("HTTP/1.1 413 .\r\n{}", rest(&json!({}))));
         }
