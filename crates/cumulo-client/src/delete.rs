@@ -123,7 +123,7 @@ impl<X: Transport> DeleteMany<X> {
     }
 
     /// Only if no object of the list was changed since this timestamp; otherwise it is a conflict.
-    /// The deletion must fit in one page then.
+    /// Where the server deletes in several pages, this is about the first one: it changes the list.
     pub fn if_match(mut self, timestamp: Timestamp) -> Self {
         self.call.if_match(timestamp);
         self

@@ -114,3 +114,19 @@ impl<T> fmt::Debug for Items<T> {
         f.debug_struct("Items").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocking::Client;
+
+    #[test]
+    fn clients_made_from_another_share_its_thread() {
+        let client = Client::new("http://localhost/v1").unwrap();
+        let other = client.to_builder().server("http://localhost:1/v1").build_blocking().unwrap();
+        let clone = client.clone();
+        for other in [other.transport(), clone.transport()] {
+            assert!(Arc::ptr_eq(&client.transport().runtime, &other.runtime));
+        }
+    }
+}

@@ -1,6 +1,9 @@
 //! Requests that are noted in place of being sent.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::ETAG};
 use serde_json::{Map, Value, json};
@@ -24,6 +27,17 @@ pub struct Planned {
     pub url: String,
     /// Its body.
     pub body: Option<Value>,
+}
+
+/// Method, URL, and body: `PUT http://localhost:8888/v1/buckets/blog {"data":{}}`.
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.url)?;
+        match &self.body {
+            Some(body) => write!(f, " {body}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Plan {

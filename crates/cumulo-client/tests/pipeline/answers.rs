@@ -170,6 +170,24 @@ async fn pages_follow_each_other_to_the_end() {
 }
 
 #[tokio::test]
+async fn conditions_are_about_the_first_page() {
+    let page = list(&["a"]).header("Next-Page", "http://x/v1/buckets?_token=1");
+    for header in ["If-None-Match", "If-Match"] {
+        let stub = Stub::script([page.clone(), list(&["b"]), page.clone(), list(&["b"])]).await;
+        let buckets = stub.client().buckets();
+        if header == "If-Match" {
+            buckets.list().if_match(Timestamp(5)).all().await.unwrap();
+            buckets.delete_many().if_match(Timestamp(5)).send().await.unwrap();
+        } else {
+            buckets.list().if_none_match(Timestamp(5)).all().await.unwrap();
+            buckets.list().if_none_match(Timestamp(5)).all().await.unwrap();
+        }
+        let sent: Vec<_> = stub.received().iter().map(|it| it.header(header).is_some()).collect();
+        assert_eq!(sent, [true, false, true, false], "{header}");
+    }
+}
+
+#[tokio::test]
 async fn many_pages_need_no_stack() {
     let mut number = 0;
     let stub = Stub::start(move |_| {

@@ -294,6 +294,17 @@ async fn creations_of_a_repeated_batch_are_recognized_as_ours_and_others_are_not
     assert!(matches!(results.get(&theirs), Err(Error::Conflict(_))));
 }
 
+#[tokio::test]
+async fn a_creation_that_was_sent_once_is_not_taken_for_ours() {
+    let refused = (412, error_body(412, 114, "Modified"));
+    let stub = Stub::script([root(None, &[]), batch(&[refused]), object("a")]).await;
+    let waiting = stub.client().batch();
+    _ = waiting.buckets().create(json!({"id": "a", "title": "Milk"})).send();
+    let failed = failures(waiting.send().await.unwrap_err());
+    assert!(matches!(failed.results.failures().next().unwrap().error, Error::Conflict(_)));
+    assert_eq!(stub.received().len(), 2, "there is nothing to look for");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_look_at_what_is_there_that_fails_loses_nothing() {
     let refused = (412, error_body(412, 114, "Modified"));

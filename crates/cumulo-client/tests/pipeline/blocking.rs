@@ -60,26 +60,19 @@ fn one_client_serves_several_threads() {
 }
 
 #[test]
-fn clones_and_clients_made_from_another_share_its_thread_and_connections() {
+fn clones_and_clients_made_from_another_share_its_connections() {
     let stub = Stub::start_on_thread(|_| object("a"));
     let client = stub.blocking();
-    let threads = count_threads();
     let clones: Vec<_> =
-        (0..10).map(|_| client.to_builder().header("X-A", "1").build_blocking().unwrap()).collect();
+        (0..20).map(|_| client.to_builder().header("X-A", "1").build_blocking().unwrap()).collect();
     for clone in &clones {
         clone.bucket("a").get().send().unwrap();
     }
-    assert!(stub.received().iter().all(|it| it.connection == 0));
-    assert!(count_threads() < threads + 10, "ten runtimes would be more");
+    // A connection may still be on its way back when the next request begins.
+    let connections = stub.received().iter().map(|it| it.connection).max();
+    assert!(connections < Some(10), "{connections:?}");
     drop(client);
     clones[0].bucket("a").get().send().unwrap();
-}
-
-/// The threads of clients in this process; other tests run beside this one.
-fn count_threads() -> usize {
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return 0 };
-    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
-    tasks.flatten().filter_map(name).filter(|name| name.trim() == "cumulo-client").count()
 }
 
 #[test]

@@ -129,6 +129,8 @@ async fn ids_come_from_the_argument_the_data_or_nowhere() {
     assert!(update.to_string().contains("an id is needed"), "{update}");
     let text = buckets.create("text").send().await.unwrap_err();
     assert!(text.to_string().contains("must be a JSON object"), "{text}");
+    let nowhere = stub.client().records().list().all().await.unwrap_err();
+    assert!(nowhere.to_string().contains("no collection is given"), "{nowhere}");
     assert_eq!(stub.received().len(), 3);
 }
 

@@ -163,7 +163,11 @@ fn clients_that_wait_have_it_too() {
     let plan = Plan::new();
     let client: blocking::Client = stub.builder().dry(&plan).build_blocking().unwrap();
     client.bucket("a").create().send().unwrap();
-    assert_eq!(planned(&stub, &plan), ["PUT /buckets/a"]);
+    client.bucket("a").get().send().unwrap();
+    assert_eq!(planned(&stub, &plan), ["PUT /buckets/a", "GET /buckets/a"]);
+    let words: Vec<_> = plan.requests().iter().map(ToString::to_string).collect();
+    let url = stub.url();
+    assert_eq!(words, [format!("PUT {url}/buckets/a {{}}"), format!("GET {url}/buckets/a")]);
 }
 
 #[tokio::test]

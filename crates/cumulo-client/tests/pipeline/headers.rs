@@ -115,6 +115,16 @@ async fn what_can_not_stand_in_a_header_is_refused_before_sending() {
     assert_eq!(stub.received().len(), 0);
 }
 
+#[tokio::test]
+async fn a_proxy_gets_all_requests() {
+    let stub = Stub::start(|_| object("a")).await;
+    let proxy = stub.url().replace("http://", "http://ann:s3cret@");
+    let client = Client::builder("http://kinto.invalid/v1").proxy(&proxy).build().unwrap();
+    client.bucket("a").get().send().await.unwrap();
+    assert_eq!(stub.last().line, "GET http://kinto.invalid/v1/buckets/a");
+    assert_eq!(stub.last().header("Proxy-Authorization"), Some("Basic YW5uOnMzY3JldA=="));
+}
+
 fn redirect(status: u16, to: &str) -> Reply {
     text(status, "").header("Location", to)
 }

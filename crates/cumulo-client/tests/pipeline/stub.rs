@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 use cumulo_client::{Builder, Client, Retry, blocking};
@@ -29,6 +30,8 @@ pub(crate) enum Reply {
     Truncated,
     /// It says nothing.
     Silence,
+    /// It takes so long.
+    Late(Duration, Box<Reply>),
 }
 
 /// An answer with JSON.
@@ -239,7 +242,7 @@ impl Stub {
 
 /// Repeats so often, without a wait.
 pub(crate) fn at_once(times: u32) -> Retry {
-    Retry { first: std::time::Duration::ZERO, ..Retry::times(times) }
+    Retry { first: Duration::ZERO, ..Retry::times(times) }
 }
 
 fn scripted(replies: Vec<Reply>) -> impl FnMut(&Received) -> Reply {
@@ -261,6 +264,13 @@ async fn converse(mut stream: TcpStream, connection: usize, state: Arc<State>) {
         let reply = (state.handler.lock().unwrap())(&received);
         let is_head = received.line.starts_with("HEAD ");
         state.received.lock().unwrap().push(received);
+        let reply = match reply {
+            Reply::Late(time, reply) => {
+                tokio::time::sleep(time).await;
+                *reply
+            }
+            reply => reply,
+        };
         match reply {
             Reply::Answer { status, headers, body } => {
                 let answer = write(status, &headers, &body, is_head);
@@ -272,7 +282,7 @@ async fn converse(mut stream: TcpStream, connection: usize, state: Arc<State>) {
                 _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{").await;
                 return;
             }
-            Reply::Silence => std::future::pending().await,
+            Reply::Silence | Reply::Late(..) => std::future::pending().await,
         }
     }
 }
