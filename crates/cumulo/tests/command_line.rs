@@ -243,6 +243,14 @@ fn objects_are_written_changed_and_deleted() {
         assert_eq!(code, 2, "{args:?}");
         assert!(error.contains(asked) && error.contains("--yes"), "{error}");
     }
+    alice.done(&["put", "blog/many"], "");
+    alice.done(&["upload", "-", "blog/many"], &"{}".repeat(1_207));
+    let (_, error) = alice.fails(&["delete", "blog/many/"]);
+    assert!(error.contains("Delete 1,207 objects of blog/many/ (") && error.contains(", …)?"));
+    let (_, error) = alice.fails(&["delete", "blog/many/", "_limit=7"]);
+    assert!(error.contains("Delete 7 objects"), "{error}");
+    alice.done(&["delete", "blog/many/", "_limit=7", "--yes"], "");
+    assert_eq!(alice.done(&["list", "blog/many", "--count"], ""), "1200\n");
     alice.done(&["delete", "blog/articles/", "id=copy", "--yes"], "");
     assert_eq!(alice.done(&["list", "blog/articles", "--count"], ""), "1\n");
     alice.done(&["delete", "blog", "--yes"], "");
