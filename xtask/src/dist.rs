@@ -60,7 +60,7 @@ fn debian_package(profile: &str, folder: &Path) -> Result<PathBuf> {
     for file in [
         "etc/cumulo/cumulo.ini",
         "usr/lib/systemd/system/cumulo.service",
-        "usr/share/man/man1/cumulo-list.1.gz",
+        "usr/share/man/man1",
         "usr/share/bash-completion/completions/cumulo",
     ] {
         ensure!(content.path().join(file).exists(), "the package lacks {file}");
