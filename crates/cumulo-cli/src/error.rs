@@ -87,7 +87,7 @@ fn code_of(error: &cumulo_client::Error) -> u8 {
     use cumulo_client::Error as E;
     match error {
         E::Argument(_) => 2,
-        E::NotFound(_) | E::Gone(_) => 3,
+        E::NotFound(_) | E::Gone(_) | E::Missing(_) => 3,
         E::Unauthorized(_) | E::Forbidden(_) | E::Login(_) => 4,
         E::Conflict(_) => 5,
         E::Invalid(_) | E::TooLarge(_) => 6,

@@ -5,11 +5,13 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
     path::Path,
     process::{Command, Output, Stdio},
+    thread,
 };
 
-use cumulo_e2e::{Program, Server, Storage};
+use cumulo_e2e::{Program, Server, Storage, http::base64};
 use serde_json::{Value, json};
 
 const SETTINGS: [(&str, &str); 7] = [
@@ -176,10 +178,7 @@ fn every_example_of_the_help_works() {
         "{\"title\":\"C, or so\",\"price\":3}\n"
     );
     assert!(alice.read("some.csv").starts_with("id,title,price\n"));
-    assert!(
-        alice.read("man1/cumulo-upload.1").contains("NDJSON")
-            || alice.read("man1/cumulo-upload.1").contains("JSON")
-    );
+    assert!(alice.read("man1/cumulo-upload.1").contains("cumulo upload articles.ndjson"));
     assert!(alice.read("_cumulo").contains("history"));
 }
 
@@ -243,6 +242,14 @@ fn objects_are_written_changed_and_deleted() {
         assert_eq!(code, 2, "{args:?}");
         assert!(error.contains(asked) && error.contains("--yes"), "{error}");
     }
+    alice.done(&["put", "blog/many"], "");
+    alice.done(&["upload", "-", "blog/many"], &"{}".repeat(1_207));
+    let (_, error) = alice.fails(&["delete", "blog/many/"]);
+    assert!(error.contains("Delete 1,207 objects of blog/many/ (") && error.contains(", …)?"));
+    let (_, error) = alice.fails(&["delete", "blog/many/", "_limit=7"]);
+    assert!(error.contains("Delete 7 objects"), "{error}");
+    alice.done(&["delete", "blog/many/", "_limit=7", "--yes"], "");
+    assert_eq!(alice.done(&["list", "blog/many", "--count"], ""), "1200\n");
     alice.done(&["delete", "blog/articles/", "id=copy", "--yes"], "");
     assert_eq!(alice.done(&["list", "blog/articles", "--count"], ""), "1\n");
     alice.done(&["delete", "blog", "--yes"], "");
@@ -375,7 +382,8 @@ fn many_objects_go_up_and_come_down() {
         "{\"id\": \"x\"}\n{\"id\": ",
     );
     assert_eq!(broken.status.code(), Some(6), "{}", text(&broken.stderr));
-    assert!(text(&broken.stderr).contains("line 2"));
+    let error = text(&broken.stderr);
+    assert!(error.contains("line 2") && error.contains("1 created before the error"), "{error}");
     assert_eq!(alice.json(&["get", "blog/copies/x"])["id"], "x");
     assert_eq!(alice.fails(&["download", "nowhere/articles", "-o", "none.json"]).0, 4);
     assert!(!alice.folder.path().join("none.json").exists());
@@ -430,4 +438,68 @@ fn changes_are_shown_as_they_come() {
     let last = next();
     assert_eq!((&last["id"], &last["deleted"]), (&json!("second"), &json!(true)));
     assert!(watch.wait().unwrap().success());
+}
+
+/// A server that knows who comes from its provider, and a provider that lets everybody in.
+fn open_id(listener: &TcpListener) {
+    let token = json!({"access_token": "token", "token_type": "Bearer"}).to_string();
+    let token = base64(&token).replace('=', "%3D");
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let mut head = String::new();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap() > 0 {}
+        let answer = if let Some((_, rest)) = head.split_once("login?callback=") {
+            let callback = rest.split('&').next().unwrap().replace("%3A", ":").replace("%2F", "/");
+            format!("302 Found\r\nLocation: {callback}{token}\r\nContent-Length: 0\r\n\r\n")
+        } else {
+            let provider = json!({"name": "acme", "auth_path": "/openid/acme/login"});
+            let mut info = json!({"capabilities": {"openid": {"providers": [provider]}}});
+            if head.to_lowercase().contains("authorization: bearer token") {
+                info["user"] = json!({"id": "acme:ann"});
+            }
+            let info = info.to_string();
+            let length = info.len();
+            format!(
+                "200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{info}"
+            )
+        };
+        stream
+            .write_all(
+                format!("HTTP/1.1 {answer}")
+                    .replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
+                    .as_bytes(),
+            )
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_browser_can_log_in() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let alice = Alice::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    thread::spawn(move || open_id(&listener));
+    // The browser.
+    alice.write("xdg-open", "#!/bin/sh\nexec curl --silent --location --output /dev/null \"$1\"\n");
+    let browser = alice.folder.path().join("xdg-open");
+    fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).unwrap();
+
+    let mut login = alice.cumulo(&["login", &url, "--openid", "acme", "--profile", "acme"]);
+    login.env("PATH", format!("{}:/usr/bin:/bin", alice.folder.path().display()));
+    let output = run(&mut login, "");
+    assert!(text(&output.stderr).contains("acme:ann"), "{}", text(&output.stderr));
+    let info = ["info", "acme:", "--columns", "user.id"];
+    assert_eq!(alice.json(&info)["user.id"], "acme:ann");
+    let folder = alice.folder.path().join(".config/cumulo");
+    for file in fs::read_dir(&folder).unwrap() {
+        let mode = file.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    assert!(alice.done(&["login", "--list"], "").contains("\"user\":\"OpenID\""));
+    let (code, error) = alice.fails(&["login", &url, "--openid", "other", "--profile", "acme"]);
+    assert!(code == 3 && error.contains("no provider 'other'"), "{error}");
+    alice.done(&["logout", "acme"], "");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "its tokens are gone");
 }

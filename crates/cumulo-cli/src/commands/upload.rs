@@ -5,7 +5,6 @@ use std::{
     fs::File,
     io::{self, Read, Write as _},
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use cumulo_client::{Counts, Permissions, Summary, blocking::Resource};
@@ -72,35 +71,35 @@ impl Upload {
         let mut all = Sent::default();
         for source in files {
             let bar = context.progress(Unit::Bytes, source.bytes);
-            let sent = self.send(&resource, source, permissions.clone(), &bar);
+            let (sent, done) = self.send(&resource, source, permissions.clone(), &bar);
             bar.finish_and_clear();
-            match sent {
-                Ok(sent) => all.add(sent),
-                Err(error) => {
-                    context.remark(&format!("sent before the error: {}", all.counts()));
-                    return Err(error);
-                }
+            all.add(sent);
+            if let Err(error) = done {
+                context.remark(&format!("{target}: {} before the error", all.counts()));
+                return Err(error);
             }
         }
         context.remark(&format!("{target}: {}", all.counts()));
         all.check()
     }
 
+    /// Sends a file. Tells what was sent, also if it did not come to its end.
     fn send(
         &self,
         resource: &Resource,
         source: Source,
         permissions: Option<Permissions>,
         bar: &ProgressBar,
-    ) -> Result<Summary> {
+    ) -> (Summary, Result<()>) {
         let cells = if self.text { Cells::Text } else { Cells::Guessed };
         let reader = bar.wrap_read(source.reader);
         let Rows { mut receiver, reading } = Rows::read(reader, source.name, source.kind, cells);
         let rows = stream::poll_fn(move |cx| receiver.poll_recv(cx)).map(Ok);
-        let shown = AtomicUsize::new(0);
-        let (beside, quiet) = (bar.clone(), self.connect.quiet);
+        let mut left = if self.connect.quiet { 0 } else { SHOWN };
+        let beside = bar.clone();
         let mut upload = resource.upload_stream(rows).on_failure(move |failure| {
-            if !quiet && shown.fetch_add(1, Ordering::Relaxed) < SHOWN {
+            if left > 0 {
+                left -= 1;
                 let text = format!("object {}: {}", failure.index + 1, failure.error);
                 // Nobody is left to tell if this fails.
                 let _ = beside.suspend(|| writeln!(io::stderr(), "{text}"));
@@ -114,9 +113,11 @@ impl Upload {
         if let Some(permissions) = permissions {
             upload = upload.permissions(permissions);
         }
-        let summary = upload.send()?;
-        reading.check()?;
-        Ok(summary)
+        match upload.send() {
+            Ok(summary) => (summary, reading.check()),
+            Err(cumulo_client::Error::Unfinished(it)) => (it.summary, Err(it.cause.into())),
+            Err(error) => (Summary::default(), Err(error.into())),
+        }
     }
 
     fn permissions(&self) -> Result<Option<Permissions>> {

@@ -57,7 +57,7 @@ impl Output {
         let shape = self.shape(Shape::Json);
         let mut out = BufWriter::new(io::stdout().lock());
         match shape {
-            Shape::Table => table::object(&mut out, object, &self.columns, self.width())?,
+            Shape::Table => table::object(&mut out, object, &self.columns)?,
             Shape::Json => json::pretty(&mut out, &chosen(object.clone(), &self.columns))?,
             Shape::Ndjson | Shape::Csv => {
                 self.write(&mut out, shape, [Ok(object.clone())].into_iter())?;

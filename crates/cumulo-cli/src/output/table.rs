@@ -18,22 +18,16 @@ struct Column {
     is_number: bool,
 }
 
-/// Writes one object: a line for each field.
-pub(super) fn object(
-    out: &mut impl Write,
-    object: &Value,
-    columns: &[String],
-    width: Option<usize>,
-) -> Result<()> {
+/// Writes one object: a line for each field. Nothing is cut: who looks at one object wants all of it.
+pub(super) fn object(out: &mut impl Write, object: &Value, columns: &[String]) -> Result<()> {
     let names: Vec<String> = match object.as_object() {
         Some(fields) if columns.is_empty() => fields.keys().cloned().collect(),
         _ => columns.to_vec(),
     };
     let widest = names.iter().map(|name| printable(name).width()).max().unwrap_or_default();
-    let rest = width.map(|width| width.saturating_sub(widest + GAP).max(NARROWEST));
     for name in &names {
         let text = cell::text(object, name);
-        let value = cut(&printable(&text), rest).into_owned();
+        let value = printable(&text);
         let name = printable(name);
         let gap = widest - name.width() + GAP;
         writeln!(out, "{}", format!("{name}{:gap$}{value}", "").trim_end())?;
@@ -190,7 +184,7 @@ mod tests {
     fn one_object_is_a_line_for_each_field() {
         let mut out = Vec::new();
         let value = json!({"id": "a", "title": "A title", "tags": ["x"], "none": null});
-        object(&mut out, &value, &[], None).unwrap();
+        object(&mut out, &value, &[]).unwrap();
         let expected = "id     a\ntitle  A title\ntags   [\"x\"]\nnone\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

@@ -87,8 +87,11 @@ impl Source {
             None if EVERYWHERE.contains(&variable) => (variable, false),
             None => return None,
         };
-        // For the program; or set by Kubernetes for a service that is named like us.
-        let not_ours = matches!(rest, "INI" | "DATA" | "PORT" | "HOST" | "ADMIN_PASSWORD");
+        // For the program and its commands; or set by Kubernetes for a service that is named like us.
+        let not_ours = matches!(
+            rest,
+            "INI" | "DATA" | "PORT" | "HOST" | "ADMIN_PASSWORD" | "SERVER" | "AUTH" | "PROFILE"
+        );
         if not_ours || rest.starts_with("PORT_") || rest.starts_with("SERVICE_") {
             return None;
         }

@@ -94,6 +94,9 @@ fn other_variables_are_none_of_ours() {
         ("KINTO_PORT_8888_TCP", "tcp://10.0.0.1:8888"),
         ("CUMULO_SERVICE_HOST", "10.0.0.1"),
         ("CUMULO_DATA", "data"),
+        ("CUMULO_SERVER", "https://example.com/v1"),
+        ("CUMULO_AUTH", "alice:secret"),
+        ("CUMULO_PROFILE", "work"),
     ];
     let loaded = load(&[], &env).unwrap();
     assert_eq!(loaded.warnings, Vec::<String>::new());
