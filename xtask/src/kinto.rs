@@ -24,6 +24,12 @@ impl Kinto {
         self.programs.join("kinto")
     }
 
+    /// Served by one process, which can keep everything in memory.
+    pub(crate) fn waitress(&self) -> Program {
+        let command = self.command().display().to_string();
+        Program::new([&command, "start", "--ini", "{ini}", "--port", "{port}"].map(String::from))
+    }
+
     /// Served by uWSGI, as people run it.
     pub(crate) fn server(&self, processes: usize) -> Program {
         let uwsgi = self.programs.join("uwsgi").display().to_string();

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod architecture;
 mod bench;
+mod client;
 mod clients;
 mod conformance;
 mod copies;
@@ -48,6 +49,8 @@ enum Task {
     Test,
     /// Run Kinto's own web tests against the release build
     Conformance(conformance::Arguments),
+    /// Use the release build and Kinto with our client, async and blocking
+    Client(client::Arguments),
     /// Run kinto-http.py and kinto.js against the release build
     Clients(server::ServerArguments),
     /// Run the commands of README and guide, load real data into the release build, and check its
@@ -101,6 +104,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
     match Arguments::parse().task {
         Task::Test => Ok(test::run_everything()),
         Task::Conformance(arguments) => conformance::run(&arguments),
+        Task::Client(arguments) => client::run(&arguments),
         Task::Clients(arguments) => clients::run(&arguments),
         Task::Openid(arguments) => openid::run(&arguments),
         Task::Example(arguments) => example::run(&arguments),

@@ -1,0 +1,88 @@
+//! What a scenario works with.
+
+use std::cell::RefCell;
+
+use anyhow::{Result, bail};
+use cumulo_client::{Basic, Client, Collection, Error, Root};
+use futures_util::TryStreamExt as _;
+
+use crate::face::Face;
+use crate::transcript::{Shown, Transcript};
+
+/// A server with nothing in it, and clients of it.
+pub(crate) struct Test<F: Face> {
+    /// The client of [`Test::user`] as ann.
+    pub(crate) client: Root<F>,
+    server: String,
+    transcript: RefCell<Transcript>,
+}
+
+impl<F: Face> Test<F> {
+    pub(crate) fn new(server: &str) -> Result<Self> {
+        let client = F::build(Client::builder(server).auth(login("ann")))?;
+        Ok(Self { client, server: server.to_owned(), transcript: RefCell::default() })
+    }
+
+    pub(crate) fn into_transcript(self) -> Transcript {
+        self.transcript.into_inner()
+    }
+
+    /// The URL of the server.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// A client of somebody, who needs no account.
+    pub(crate) fn user(&self, name: &str) -> Result<Root<F>> {
+        Ok(F::build(F::builder(&self.client).auth(login(name)))?)
+    }
+
+    /// A client of nobody.
+    pub(crate) fn nobody(&self) -> Result<Root<F>> {
+        Ok(F::build(F::builder(&self.client).shared_auth(None))?)
+    }
+
+    /// The collection `receipts` in the bucket `shop`, made for the test.
+    pub(crate) async fn receipts(&self) -> Result<Collection<F>> {
+        F::done(self.client.bucket("shop").create().send()).await?;
+        let receipts = self.client.collection("shop", "receipts");
+        F::done(receipts.create().send()).await?;
+        Ok(receipts)
+    }
+
+    /// The principal of the user of a client.
+    pub(crate) async fn principal(&self, client: &Root<F>) -> Result<String> {
+        let info = F::done(client.server_info()).await?;
+        Ok(info.user.map(|user| user.id).unwrap_or_default())
+    }
+
+    /// The result of what was sent, which is also told to the transcript.
+    pub(crate) async fn done<T: Shown>(&self, sent: F::Sent<T>) -> cumulo_client::Result<T> {
+        let result = F::done(sent).await;
+        self.transcript.borrow_mut().add(&result);
+        result
+    }
+
+    /// All that comes one by one.
+    pub(crate) async fn collect<T: Shown>(
+        &self,
+        stream: F::Stream<T>,
+    ) -> cumulo_client::Result<Vec<T>> {
+        let result = F::each(stream).try_collect().await;
+        self.transcript.borrow_mut().add(&result);
+        result
+    }
+
+    /// The error of what must fail.
+    pub(crate) async fn fails<T: Shown>(&self, sent: F::Sent<T>) -> Result<Error> {
+        match self.done(sent).await {
+            Ok(value) => bail!("this must fail, but gives {}", value.shown()),
+            Err(error) => Ok(error),
+        }
+    }
+}
+
+/// No account can have such a name, so that the password is not looked up there: that takes long.
+fn login(name: &str) -> Basic {
+    Basic::new(&format!("{name}!"), "secret")
+}
