@@ -14,15 +14,16 @@ mod test;
 mod transcript;
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::thread;
 
-use anyhow::{Error, anyhow};
-use cumulo_client::{Async, Blocking};
+use anyhow::{Error, Result, anyhow};
+use cumulo_client::{Async, Blocking, Client};
+use futures_util::FutureExt as _;
 
 use face::Face;
 use test::Test;
-use transcript::Transcript;
+use transcript::{Transcript, compare};
 
 /// The servers, as URLs with the version. Each scenario empties them.
 #[derive(Debug)]
@@ -51,34 +52,38 @@ struct Run {
 }
 
 /// Runs the scenarios whose name contains `only`.
-pub fn run(servers: &Servers, only: &str) -> Vec<Outcome> {
+pub fn run(servers: &Servers, only: &str) -> Result<Vec<Outcome>> {
     let names: Vec<_> = scenarios::NAMES.iter().copied().filter(|it| it.contains(only)).collect();
     // A scenario empties its server, so each server does one at a time.
-    let [cumulo, kinto] = thread::scope(|scope| {
-        [&servers.cumulo, &servers.kinto]
-            .map(|server| scope.spawn(|| names.iter().map(|name| both(server, name)).collect()))
-            .map(|thread| -> Vec<[Run; 2]> { thread.join().expect("panics are caught within") })
+    let runs = thread::scope(|scope| {
+        let threads = [&servers.cumulo, &servers.kinto].map(|server| {
+            scope.spawn(|| [all::<Async>(server, &names), all::<Blocking>(server, &names)])
+        });
+        threads.map(|thread| thread.join().expect("panics are caught within"))
     });
-    let runs = names.iter().zip(cumulo.into_iter().zip(kinto));
-    runs.map(|(name, (cumulo, kinto))| judge(name, &cumulo, &kinto)).collect()
+    let [[cumulo_async, cumulo_blocking], [kinto_async, kinto_blocking]] = runs;
+    let cumulo = cumulo_async?.into_iter().zip(cumulo_blocking?);
+    let kinto = kinto_async?.into_iter().zip(kinto_blocking?);
+    let outcomes = names.iter().zip(cumulo.zip(kinto));
+    Ok(outcomes.map(|(name, (cumulo, kinto))| judge(name, &cumulo.into(), &kinto.into())).collect())
 }
 
-/// Async, then blocking.
-fn both(server: &str, name: &str) -> [Run; 2] {
-    [with::<Async>(server, name), with::<Blocking>(server, name)]
-}
-
-fn with<F: Face>(server: &str, name: &str) -> Run {
-    let test = match Test::<F>::new(server) {
-        Ok(test) => test,
-        Err(error) => return Run { transcript: Transcript::default(), failure: Some(error) },
-    };
-    let work = || F::drive(scenarios::run(name, &test));
-    let failure = match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.err(),
-        Err(_) => Some(anyhow!("it panics")),
-    };
-    Run { transcript: test.into_transcript(), failure }
+/// Runs scenarios with one face and one server.
+fn all<F: Face>(server: &str, names: &[&str]) -> Result<Vec<Run>> {
+    F::drive(async {
+        let client = F::build(Client::builder(server))?;
+        let mut runs = Vec::new();
+        for name in names {
+            let test = Test::<F>::new(server, &client)?;
+            let work = AssertUnwindSafe(scenarios::run(name, &test));
+            let failure = match work.catch_unwind().await {
+                Ok(result) => result.err(),
+                Err(_) => Some(anyhow!("it panics")),
+            };
+            runs.push(Run { transcript: test.into_transcript(), failure });
+        }
+        Ok(runs)
+    })
 }
 
 fn judge(name: &'static str, cumulo: &[Run; 2], kinto: &[Run; 2]) -> Outcome {
@@ -89,14 +94,17 @@ fn judge(name: &'static str, cumulo: &[Run; 2], kinto: &[Run; 2]) -> Outcome {
         }
         let [awaited, waited] = runs;
         for (awaited, waited) in awaited.transcript.differences(&waited.transcript) {
-            problems.push(format!("{server}: async gives {awaited}\nblocking gives {waited}"));
+            let places = compare(&awaited, &waited);
+            problems.push(format!("{server}, async and blocking differ at {places}"));
         }
     }
     let mut differences = BTreeSet::new();
     for (ours, theirs) in cumulo[0].transcript.differences(&kinto[0].transcript) {
         match differences::on_purpose(name, &ours, &theirs) {
             Some(difference) => _ = differences.insert(difference),
-            None => problems.push(format!("Cumulo gives {ours}\nKinto gives {theirs}")),
+            None => {
+                problems.push(format!("Cumulo and Kinto differ at {}", compare(&ours, &theirs)));
+            }
         }
     }
     Outcome { name, problems, differences }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use anyhow::{Result, bail};
-use cumulo_client::{Basic, Client, Collection, Error, Root};
+use cumulo_client::{Basic, Collection, Error, Root};
 use futures_util::TryStreamExt as _;
 
 use crate::face::Face;
@@ -11,15 +11,16 @@ use crate::transcript::{Shown, Transcript};
 
 /// A server with nothing in it, and clients of it.
 pub(crate) struct Test<F: Face> {
-    /// The client of [`Test::user`] as ann.
+    /// As ann, who is [`Test::user`] too.
     pub(crate) client: Root<F>,
     server: String,
     transcript: RefCell<Transcript>,
 }
 
 impl<F: Face> Test<F> {
-    pub(crate) fn new(server: &str) -> Result<Self> {
-        let client = F::build(Client::builder(server).auth(login("ann")))?;
+    /// `client` is of nobody; its connections are used.
+    pub(crate) fn new(server: &str, client: &Root<F>) -> Result<Self> {
+        let client = F::build(F::builder(client).auth(login("ann")))?;
         Ok(Self { client, server: server.to_owned(), transcript: RefCell::default() })
     }
 

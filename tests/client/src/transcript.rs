@@ -1,6 +1,6 @@
 //! What calls gave, without what differs each time: ids that are made up, and moments.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use cumulo_client::{
     Change, Error, Fresh, Object, Page, Permissions, Response, Results, Timestamp, Tombstone,
@@ -28,7 +28,7 @@ impl Transcript {
         self.results.push(shown);
     }
 
-    /// The results that are not the same in both.
+    /// The results that are not the same in both: those of this, and those of the other.
     pub(crate) fn differences(&self, other: &Self) -> Vec<(Value, Value)> {
         let count = self.results.len().max(other.results.len());
         let result = |of: &Self, n| of.results.get(n).cloned().unwrap_or(Value::Null);
@@ -42,7 +42,13 @@ impl Transcript {
                 *value = "<time>".into();
             }
             Value::String(text) => *text = self.normalize_text(text),
-            Value::Array(items) => items.iter_mut().for_each(|item| self.normalize(item)),
+            Value::Array(items) => {
+                items.iter_mut().for_each(|item| self.normalize(item));
+                // Servers delete in any order.
+                if items.iter().all(|item| item["deleted"] == true) {
+                    items.sort_by_key(Value::to_string);
+                }
+            }
             Value::Object(members) => {
                 for (name, member) in members {
                     if name == "permissions" {
@@ -59,6 +65,9 @@ impl Transcript {
     fn normalize_text(&mut self, text: &str) -> String {
         if text.contains('T') && text.starts_with("20") && text.contains('+') {
             return "<date>".to_owned();
+        }
+        if text.starts_with("$2b$") {
+            return "<password hash>".to_owned();
         }
         let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
         let mut normalized = String::new();
@@ -98,6 +107,32 @@ fn sort_lists(permissions: &mut Value) {
     }
 }
 
+/// Where two results differ, and what each has there.
+pub(crate) fn compare(one: &Value, other: &Value) -> String {
+    let names: BTreeSet<String> = match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            one.keys().chain(other.keys()).cloned().collect()
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            (0..one.len().max(other.len())).map(|n| n.to_string()).collect()
+        }
+        _ => return format!(": {one}, {other}"),
+    };
+    let member = |of: &Value, name: &str| match of {
+        Value::Array(items) => name.parse::<usize>().ok().and_then(|n| items.get(n)).cloned(),
+        _ => of.get(name).cloned(),
+    };
+    let mut places = Vec::new();
+    for name in &names {
+        let (one, other) = (member(one, name), member(other, name));
+        if one != other {
+            let place = compare(&one.unwrap_or_default(), &other.unwrap_or_default());
+            places.push(format!("/{name}{place}"));
+        }
+    }
+    places.join(" and ")
+}
+
 /// A result, as transcripts have it.
 pub(crate) trait Shown: Send + 'static {
     fn shown(&self) -> Value;
@@ -114,7 +149,13 @@ macro_rules! shown_as_json {
     };
 }
 
-shown_as_json!((), u64, Timestamp, Value, Tombstone, Permissions);
+shown_as_json!((), u64, Timestamp, Value, Permissions);
+
+impl Shown for Tombstone {
+    fn shown(&self) -> Value {
+        json!({ "id": self.id, "last_modified": self.last_modified, "deleted": true })
+    }
+}
 
 impl<T: Shown> Shown for Option<T> {
     fn shown(&self) -> Value {
@@ -211,7 +252,7 @@ impl Shown for ServerInfo {
             "readonly": self.settings.readonly,
             "user": self.user.as_ref().map(|user| json!({
                 "id": user.id,
-                "principals": user.principals,
+                "principals": BTreeSet::from_iter(&user.principals),
                 "bucket": user.bucket,
             })),
         })
@@ -222,7 +263,10 @@ impl Shown for Response {
     fn shown(&self) -> Value {
         let headers = ["ETag", "Total-Objects", "Content-Type"];
         let headers = headers.map(|name| json!([name, self.header(name)]));
-        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let mut body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        if body.get("project_name").is_some() {
+            body = self.json::<ServerInfo>().map(|it| it.shown()).unwrap_or_default();
+        }
         json!({ "status": self.status.as_u16(), "headers": headers, "body": body })
     }
 }
@@ -248,6 +292,7 @@ impl Shown for Error {
                 "message": refusal.message,
                 "details": refusal.details,
             }),
+            (Self::Answer { .. }, _) => json!({ "kind": kind }),
             _ => json!({ "kind": kind, "words": self.to_string() }),
         }
     }
@@ -282,6 +327,13 @@ mod tests {
             "permissions": {"write": ["a", "b"]},
         }});
         assert_eq!(transcript.results, [expected]);
+    }
+
+    #[test]
+    fn the_places_of_differences_are_told() {
+        let one = json!({"a": [1, {"b": 2}], "same": 0});
+        let other = json!({"a": [1, {"b": 3}, 4], "same": 0});
+        assert_eq!(compare(&one, &other), "/a/1/b: 2, 3 and /2: null, 4");
     }
 
     #[test]

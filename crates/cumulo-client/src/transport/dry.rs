@@ -45,7 +45,7 @@ impl Plan {
     pub(crate) fn note(&self, call: &Call, url: String) -> Response {
         let body = call.body.as_deref().and_then(|body| serde_json::from_slice(body).ok());
         tracing::debug!(method = %call.method, url, "not sent: dry mode");
-        let answer = answer(call, body.as_ref());
+        let answer = answer(&call.method, &call.path, body.as_ref());
         let method = call.method.clone();
         self.requests_mut().push(Planned { method: method.clone(), url: url.clone(), body });
         Response {
@@ -57,15 +57,14 @@ impl Plan {
     }
 }
 
-fn answer(call: &Call, sent: Option<&Value>) -> Value {
-    let segments: Vec<_> = call.path.split('/').skip(1).collect();
-    if call.path == "/batch" {
-        let requests = sent.and_then(|it| it["requests"].as_array()).map_or(0, Vec::len);
-        let response = json!({"status": 200, "path": "", "headers": {}, "body": {}});
-        return json!({"responses": vec![response; requests]});
+fn answer(method: &Method, path: &str, sent: Option<&Value>) -> Value {
+    let segments: Vec<_> = path.split('/').skip(1).collect();
+    if path == "/batch" {
+        let requests = sent.and_then(|it| it["requests"].as_array()).into_iter().flatten();
+        return json!({"responses": requests.map(answer_part).collect::<Vec<_>>()});
     }
     let is_object = segments.len() % 2 == 0;
-    if !is_object && (call.method.is_safe() || call.method == Method::DELETE) {
+    if !is_object && (method.is_safe() || method == Method::DELETE) {
         return json!({"data": []});
     }
     let member = |name: &str| sent.and_then(|it| it.get(name)).and_then(Value::as_object).cloned();
@@ -75,8 +74,37 @@ fn answer(call: &Call, sent: Option<&Value>) -> Value {
         data.entry("id").or_insert_with(|| id.into());
     }
     data.entry("last_modified").or_insert_with(|| 0.into());
-    if call.method == Method::DELETE {
+    if method == Method::DELETE {
         data.insert("deleted".to_owned(), true.into());
     }
     json!({"data": data, "permissions": member("permissions").unwrap_or_else(Map::new)})
+}
+
+/// The answer to an operation of a batch.
+fn answer_part(operation: &Value) -> Value {
+    let text = |name: &str| operation[name].as_str().unwrap_or_default();
+    let method = text("method").parse().unwrap_or_default();
+    let path = text("path").split('?').next().unwrap_or_default();
+    let body = answer(&method, path, operation.get("body"));
+    json!({"status": 200, "path": path, "headers": {}, "body": body})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_of_a_batch_are_answered_as_if_they_were_alone() {
+        let requests = json!([
+            {"method": "PUT", "path": "/buckets/a", "body": {"data": {"n": 1}}},
+            {"method": "GET", "path": "/buckets?_limit=5"},
+            {"method": "DELETE", "path": "/buckets/a"},
+        ]);
+        let answer = answer(&Method::POST, "/batch", Some(&json!({ "requests": requests })));
+        let bodies: Vec<_> = (0..3).map(|n| answer["responses"][n]["body"].clone()).collect();
+        let written = json!({"n": 1, "id": "a", "last_modified": 0});
+        assert_eq!(bodies[0], json!({"data": written, "permissions": {}}));
+        assert_eq!(bodies[1], json!({"data": []}));
+        assert_eq!(bodies[2]["data"], json!({"id": "a", "last_modified": 0, "deleted": true}));
+    }
 }

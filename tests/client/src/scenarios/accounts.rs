@@ -1,14 +1,14 @@
 //! Accounts.
 
 use anyhow::{Result, ensure};
-use cumulo_client::{Basic, Client, Error, Root};
+use cumulo_client::{Basic, Error, Root};
 use serde_json::json;
 
 use crate::face::Face;
 use crate::test::Test;
 
 fn login<F: Face>(t: &Test<F>, name: &str, password: &str) -> Result<Root<F>> {
-    Ok(F::build(Client::builder(t.server()).auth(Basic::new(name, password)))?)
+    Ok(F::build(F::builder(&t.client).auth(Basic::new(name, password)))?)
 }
 
 pub(super) async fn people_make_accounts_and_change_passwords<F: Face>(t: &Test<F>) -> Result<()> {
@@ -19,8 +19,9 @@ pub(super) async fn people_make_accounts_and_change_passwords<F: Face>(t: &Test<
     let user = t.done(carl.server_info()).await?.user;
     ensure!(user.is_some_and(|it| it.id == "account:carl"));
     t.done(carl.accounts().patch("carl", json!({"password": "new"})).response()).await?;
+    // Whoever has no account is somebody else here, by basic authentication.
     let error = t.fails(login(t, "carl", "old")?.accounts().get("carl").send()).await?;
-    ensure!(matches!(error, Error::Unauthorized(_)), "{error}");
+    ensure!(matches!(error, Error::Forbidden(_)), "{error}");
     let carl = login(t, "carl", "new")?;
     ensure!(t.done(carl.accounts().get("carl").response()).await?.status == 200);
     ensure!(t.done(carl.accounts().delete("carl").send()).await?.id == "carl");

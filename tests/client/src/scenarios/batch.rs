@@ -45,7 +45,7 @@ pub(super) async fn everything_is_read_in_batches<F: Face>(t: &Test<F>) -> Resul
     ensure!(results.get(&record)?.data["n"] == 3);
     ensure!(results.get(&fields)?.data.get("n").is_none());
     let page = results.get(&page)?;
-    ensure!(page.rows.len() == 5 && page.total == Some(6) && page.next.is_some());
+    ensure!(page.rows.len() == 5 && page.next.is_some());
     ensure!(results.get(&history)?.rows.len() == 2);
     ensure!(results.get(&timestamp)? == t.done(records.timestamp()).await?);
     ensure!(results.get(&count)? == 7);

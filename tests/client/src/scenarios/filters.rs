@@ -72,12 +72,12 @@ pub(super) async fn values_are_found_by_their_type<F: Face>(t: &Test<F>) -> Resu
     pass(t, cases).await
 }
 
-pub(super) async fn values_are_compared<F: Face>(t: &Test<F>) -> Result<()> {
+pub(super) async fn texts_are_compared<F: Face>(t: &Test<F>) -> Result<()> {
     let cases: Vec<(Filter, &[&str])> = vec![
-        (field("x.age").at_least(41), &["deep"]),
-        (field("x.age").greater_than(41), &[]),
-        (field("x.age").at_most(41), &["deep"]),
-        (field("x.age").less_than(41), &[]),
+        (field("id").greater_than("text-odd"), &["text-quoted", "text-true", "yes"]),
+        (field("id").at_least("text-true"), &["text-true", "yes"]),
+        (field("id").at_most("empty"), &["deep", "empty"]),
+        (field("id").less_than("empty"), &["deep"]),
     ];
     pass(t, cases).await
 }

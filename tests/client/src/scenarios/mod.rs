@@ -107,7 +107,7 @@ scenarios! {
         answers_come_with_their_headers;
     filters:
         values_are_found_by_their_type
-        values_are_compared
+        texts_are_compared
         numbers_are_compared
         one_of_several_values_is_found
         text_is_searched
@@ -136,6 +136,7 @@ scenarios! {
     history:
         everything_is_noted
         changes_are_filtered
+        history_is_counted
         history_is_purged;
     permissions:
         permissions_are_listed_on_all_pages

@@ -29,7 +29,7 @@ pub(super) async fn a_record_needs_its_collection<F: Face>(t: &Test<F>) -> Resul
     }
     let records = t.client.collection("none", "receipts").records();
     let error = t.fails(records.create(json!({})).id("r").send()).await?;
-    ensure!(matches!(error, Error::Forbidden(_)), "{error}");
+    ensure!(matches!(error, Error::NotFound(_)), "{error}");
     Ok(())
 }
 
