@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 
 use anyhow::{Result, bail};
-use cumulo_client::{Basic, Collection, Error, Root};
+use cumulo_client::{Basic, Collection, Error, Resource, Root};
 use futures_util::TryStreamExt as _;
+use serde_json::Value;
 
 use crate::face::Face;
 use crate::transcript::{Shown, Transcript};
@@ -49,6 +50,21 @@ impl<F: Face> Test<F> {
         let receipts = self.client.collection("shop", "receipts");
         F::done(receipts.create().send()).await?;
         Ok(receipts)
+    }
+
+    /// Its records, after these were created in their order.
+    pub(crate) async fn receipts_of(
+        &self,
+        records: impl IntoIterator<Item = Value>,
+    ) -> Result<Resource<F>> {
+        let receipts = self.receipts().await?;
+        let batch = self.client.batch();
+        let of_batch = batch.collection("shop", "receipts").records();
+        for record in records {
+            let _ = of_batch.create(record).send();
+        }
+        F::done(batch.send()).await?;
+        Ok(receipts.records())
     }
 
     /// The principal of the user of a client.

@@ -9,8 +9,7 @@ use crate::test::Test;
 
 /// Records with a field `x`, of all types.
 async fn filled<F: Face>(t: &Test<F>) -> Result<Resource<F>> {
-    let records = t.receipts().await?.records();
-    for (id, x) in [
+    let values = [
         ("text", json!("milk")),
         ("text-12", json!("12")),
         ("text-true", json!("true")),
@@ -27,11 +26,9 @@ async fn filled<F: Face>(t: &Test<F>) -> Result<Resource<F>> {
         ("null", Value::Null),
         ("list", json!(["a", "12", 12])),
         ("deep", json!({"name": "ann", "age": 41})),
-    ] {
-        F::done(records.create(json!({"id": id, "x": x})).send()).await?;
-    }
-    F::done(records.create(json!({"id": "missing"})).send()).await?;
-    Ok(records)
+    ];
+    let filled = values.map(|(id, x)| json!({"id": id, "x": x}));
+    t.receipts_of(filled.into_iter().chain([json!({"id": "missing"})])).await
 }
 
 /// The ids that pass each filter are these.
@@ -83,10 +80,7 @@ pub(super) async fn texts_are_compared<F: Face>(t: &Test<F>) -> Result<()> {
 }
 
 pub(super) async fn numbers_are_compared<F: Face>(t: &Test<F>) -> Result<()> {
-    let records = t.receipts().await?.records();
-    for n in [-1, 0, 9, 10, 11] {
-        F::done(records.create(json!({"n": n})).id(format!("n{}", n + 1)).send()).await?;
-    }
+    let records = t.receipts_of([-1, 0, 9, 10, 11].map(|n| json!({"n": n}))).await?;
     for (filter, expected) in [
         (field("n").at_least(10), vec![10, 11]),
         (field("n").greater_than(10), vec![11]),

@@ -1,7 +1,7 @@
 //! Lists and their pages. Servers give five objects at once.
 
 use anyhow::{Context, Result, ensure};
-use cumulo_client::{Change, Object, Resource, Root, Timestamp, field};
+use cumulo_client::{Change, Object, Resource, Timestamp, field};
 use serde_json::json;
 
 use crate::face::Face;
@@ -9,12 +9,8 @@ use crate::test::Test;
 
 /// Twelve records, `n` from 0.
 async fn twelve<F: Face>(t: &Test<F>) -> Result<Resource<F>> {
-    let records = t.receipts().await?.records();
-    for n in 0..12 {
-        let record = json!({"n": n, "even": n % 2 == 0});
-        F::done(records.create(record).id(format!("r{n}")).send()).await?;
-    }
-    Ok(records)
+    let record = |n| json!({"id": format!("r{n}"), "n": n, "even": n % 2 == 0});
+    t.receipts_of((0..12).map(record)).await
 }
 
 fn numbers(objects: &[Object]) -> Vec<i64> {
@@ -96,12 +92,10 @@ pub(super) async fn lists_are_sorted<F: Face>(t: &Test<F>) -> Result<()> {
 }
 
 pub(super) async fn values_of_all_types_are_sorted<F: Face>(t: &Test<F>) -> Result<()> {
-    let records = t.receipts().await?.records();
     let values = [json!("b"), json!("a"), json!(10), json!(9), json!(-1.5), json!(true)];
-    for (n, value) in values.iter().enumerate() {
-        t.done(records.create(json!({ "x": value })).id(format!("r{n}")).send()).await?;
-    }
-    t.done(records.create(json!({})).id("missing").send()).await?;
+    let record = |(n, x)| json!({"id": format!("r{n}"), "x": x});
+    let filled = values.into_iter().enumerate().map(record);
+    let records = t.receipts_of(filled.chain([json!({"id": "missing"})])).await?;
     t.done(records.list().sort("x").all()).await?;
     t.done(records.list().sort("-x").all()).await?;
     Ok(())
@@ -161,17 +155,17 @@ pub(super) async fn groups_collections_and_buckets_have_pages<F: Face>(t: &Test<
         ensure!(pages.len() == 2);
         Ok(pages.iter().map(|page| page.rows.len()).sum())
     }
-    let client: &Root<F> = &t.client;
+    let batch = t.client.batch();
     for n in 0..7 {
-        let bucket = client.bucket(format!("b{n}"));
-        F::done(bucket.create().send()).await?;
-        F::done(client.bucket("b0").collection(format!("c{n}")).create().send()).await?;
-        let members = json!({"members": []});
-        F::done(client.bucket("b0").group(format!("g{n}")).create().data(members).send()).await?;
+        let _ = batch.bucket(format!("b{n}")).create().send();
+        let _ = batch.collection("b0", format!("c{n}")).create().send();
+        let group = batch.bucket("b0").group(format!("g{n}"));
+        let _ = group.create().data(json!({"members": []})).send();
     }
-    ensure!(ids(t, &client.buckets()).await? == 7);
-    ensure!(ids(t, &client.bucket("b0").collections()).await? == 7);
-    ensure!(ids(t, &client.bucket("b0").groups()).await? == 7);
+    t.done(batch.send()).await?;
+    ensure!(ids(t, &t.client.buckets()).await? == 7);
+    ensure!(ids(t, &t.client.bucket("b0").collections()).await? == 7);
+    ensure!(ids(t, &t.client.bucket("b0").groups()).await? == 7);
     Ok(())
 }
 
