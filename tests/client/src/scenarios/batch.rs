@@ -68,6 +68,17 @@ pub(super) async fn a_bucket_may_be_called_like_a_version<F: Face>(t: &Test<F>) 
     Ok(())
 }
 
+pub(super) async fn the_default_bucket_is_in_batches_too<F: Face>(t: &Test<F>) -> Result<()> {
+    let client = F::build(F::builder(&t.client).collection("notes"))?;
+    let batch = client.batch();
+    let bucket = batch.bucket("default").get().send();
+    let note = batch.records().create(json!({"title": "Milk"})).id("n").send();
+    let results = t.done(batch.send()).await?;
+    ensure!(results.get(&bucket)?.id != "default" && results.get(&note)?.id == "n");
+    ensure!(t.done(client.records().get("n").send()).await?.data["title"] == "Milk");
+    Ok(())
+}
+
 pub(super) async fn a_batch_is_split_by_the_servers_limit<F: Face>(t: &Test<F>) -> Result<()> {
     let records = t.receipts().await?.records();
     let batch = t.client.batch();

@@ -1,7 +1,7 @@
 //! Buckets.
 
 use anyhow::{Result, ensure};
-use cumulo_client::{Error, Permissions};
+use cumulo_client::{AUTHENTICATED, EVERYONE, Error, Permissions};
 use serde_json::json;
 
 use crate::face::Face;
@@ -120,6 +120,17 @@ pub(super) async fn a_bucket_is_shared<F: Face>(t: &Test<F>) -> Result<()> {
     ensure!(read.permissions.is_none_or(|it| it.0.is_empty()), "he may not write it");
     let error = t.fails(bob.bucket("blog").patch(json!({"title": "Bob's"})).send()).await?;
     ensure!(matches!(error, Error::Forbidden(_)), "{error}");
+    Ok(())
+}
+
+pub(super) async fn what_is_public_is_read_by_everyone<F: Face>(t: &Test<F>) -> Result<()> {
+    let permissions = Permissions::new().grant("read", EVERYONE).grant("write", AUTHENTICATED);
+    t.done(t.client.bucket("wiki").create().permissions(permissions).send()).await?;
+    let (bob, nobody) = (t.user("bob")?, t.nobody()?);
+    t.done(bob.collection("wiki", "pages").create().send()).await?;
+    t.done(nobody.collection("wiki", "pages").get().send()).await?;
+    let error = t.fails(nobody.collection("wiki", "pages").record("r").create().send()).await?;
+    ensure!(matches!(error, Error::Unauthorized(_)), "{error}");
     Ok(())
 }
 

@@ -7,7 +7,6 @@ use serde_json::json;
 use crate::face::Face;
 use crate::test::Test;
 
-#[track_caller]
 fn is_conflict(error: &Error) -> Result<()> {
     ensure!(matches!(error, Error::Conflict(_)), "{error}");
     Ok(())

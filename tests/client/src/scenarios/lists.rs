@@ -1,7 +1,7 @@
 //! Lists and their pages. Servers give five objects at once.
 
 use anyhow::{Context, Result, ensure};
-use cumulo_client::{Change, Object, Resource, Timestamp, field};
+use cumulo_client::{Change, Error, Object, Resource, Timestamp, field};
 use serde_json::json;
 
 use crate::face::Face;
@@ -42,6 +42,16 @@ pub(super) async fn rows_come_one_by_one<F: Face>(t: &Test<F>) -> Result<()> {
     let rows = t.collect(records.list().sort("n").rows()).await?;
     ensure!(numbers(&rows) == range(0..12));
     ensure!(t.collect(records.list().filter(field("n").is(-1)).rows()).await?.is_empty());
+    Ok(())
+}
+
+pub(super) async fn streams_end_with_their_error<F: Face>(t: &Test<F>) -> Result<()> {
+    let records = t.receipts().await?.records();
+    let missing = t.client.collection("shop", "none").records();
+    let error = t.collect(missing.list().rows()).await.err();
+    ensure!(matches!(error, Some(Error::NotFound(_))));
+    let error = t.collect(records.list().param("_since", "yesterday").pages()).await.err();
+    ensure!(matches!(error, Some(Error::Invalid(_))));
     Ok(())
 }
 

@@ -48,6 +48,7 @@ scenarios! {
         a_bucket_is_deleted_if_it_exists
         all_buckets_are_deleted
         a_bucket_is_shared
+        what_is_public_is_read_by_everyone
         everybody_has_a_bucket_called_default;
     groups:
         a_group_is_read_with_its_permissions
@@ -94,6 +95,7 @@ scenarios! {
         all_pages_are_read
         pages_come_one_by_one
         rows_come_one_by_one
+        streams_end_with_their_error
         a_limit_spans_pages
         a_list_goes_on_where_it_ended
         objects_are_counted
@@ -119,12 +121,14 @@ scenarios! {
         a_json_patch_is_done_whole_or_not_at_all
         permissions_are_granted_and_revoked
         permissions_are_changed_alone
+        data_and_permissions_are_changed_together
         answers_have_as_much_as_is_wanted
         what_is_missing_is_not_patched;
     batch:
         results_come_in_order
         everything_is_read_in_batches
         a_bucket_may_be_called_like_a_version
+        the_default_bucket_is_in_batches_too
         a_batch_is_split_by_the_servers_limit
         an_empty_batch_sends_nothing
         it_is_told_what_failed_and_why

@@ -93,6 +93,16 @@ pub(super) async fn permissions_are_changed_alone<F: Face>(t: &Test<F>) -> Resul
     Ok(())
 }
 
+pub(super) async fn data_and_permissions_are_changed_together<F: Face>(t: &Test<F>) -> Result<()> {
+    let record = record(t).await?;
+    let permissions = Permissions::new().grant("read", "account:alexis");
+    let patch = record.patch(json!({"title": "b"})).permissions(permissions);
+    let patched = t.done(patch.send()).await?;
+    ensure!(patched.data["title"] == "b" && patched.data["author"]["name"] == "ann");
+    ensure!(patched.permissions.is_some_and(|it| it.has("read", "account:alexis")));
+    Ok(())
+}
+
 pub(super) async fn answers_have_as_much_as_is_wanted<F: Face>(t: &Test<F>) -> Result<()> {
     let record = record(t).await?;
     let patch = |n: i64, behavior| record.patch(json!({ "n": n })).behavior(behavior).send();
