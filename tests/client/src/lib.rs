@@ -1,9 +1,9 @@
 //! What the client does with real servers: the same scenarios, async and blocking, against Cumulo
 //! and against Kinto.
 //!
-//! A [scenario](scenarios) is one async function for all four. It asserts what must be so, and the
-//! result of every call that it makes goes into a [`transcript`]. The transcripts of all four must be
-//! equal, but for the [`differences`] on purpose.
+//! A scenario (`scenarios`) is one async function for all four. It asserts what must be so, and the
+//! result of every call that it makes goes into a `transcript`. The transcripts of all four must be
+//! equal, but for the `differences` on purpose.
 //!
 //! `cargo xtask client` starts the servers and runs this.
 
@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::thread;
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Error, Result, anyhow, ensure};
 use cumulo_client::{Async, Blocking, Client};
 use futures_util::FutureExt as _;
 
@@ -54,6 +54,7 @@ struct Run {
 /// Runs the scenarios whose name contains `only`.
 pub fn run(servers: &Servers, only: &str) -> Result<Vec<Outcome>> {
     let names: Vec<_> = scenarios::NAMES.iter().copied().filter(|it| it.contains(only)).collect();
+    ensure!(!names.is_empty(), "there is no scenario whose name contains {only:?}");
     // A scenario empties its server, so each server does one at a time.
     let runs = thread::scope(|scope| {
         let threads = [&servers.cumulo, &servers.kinto].map(|server| {
