@@ -1,9 +1,11 @@
 //! The genuine Kinto, in its pinned version.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Result;
-use cumulo_e2e::Program;
+use cumulo_e2e::server::write_ini;
+use cumulo_e2e::{Program, Storage};
 
 use crate::{packages, project};
 
@@ -22,6 +24,21 @@ impl Kinto {
     /// Its command line.
     pub(crate) fn command(&self) -> PathBuf {
         self.programs.join("kinto")
+    }
+
+    /// Makes its tables.
+    pub(crate) fn migrate(&self, folder: &Path, storage: &Storage) -> Result<()> {
+        let ini = folder.join("migrate.ini");
+        write_ini(&ini, 0, storage, &[])?;
+        let mut migrate = Command::new(self.command());
+        migrate.args(["migrate", "-q", "--ini"]).arg(&ini).env("PYTHONWARNINGS", "ignore");
+        project::run(&mut migrate)
+    }
+
+    /// Served by one process, which answers a single client sooner than uWSGI does.
+    pub(crate) fn waitress(&self) -> Program {
+        let command = self.command().display().to_string();
+        Program::new([&command, "start", "--ini", "{ini}", "--port", "{port}"].map(String::from))
     }
 
     /// Served by uWSGI, as people run it.

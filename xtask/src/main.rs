@@ -7,6 +7,7 @@
 mod architecture;
 mod attachments;
 mod bench;
+mod client;
 mod clients;
 mod conformance;
 mod copies;
@@ -49,6 +50,8 @@ enum Task {
     Test,
     /// Run Kinto's own web tests against the release build
     Conformance(conformance::Arguments),
+    /// Use the release build and Kinto with our client, async and blocking
+    Client(client::Arguments),
     /// Run kinto-http.py and kinto.js against the release build
     Clients(server::ServerArguments),
     /// Send files to kinto-attachment with our client, and get them
@@ -104,6 +107,7 @@ fn run() -> anyhow::Result<Option<Tally>> {
     match Arguments::parse().task {
         Task::Test => Ok(test::run_everything()),
         Task::Conformance(arguments) => conformance::run(&arguments),
+        Task::Client(arguments) => client::run(&arguments),
         Task::Clients(arguments) => clients::run(&arguments),
         Task::Attachments(arguments) => attachments::run(&arguments),
         Task::Openid(arguments) => openid::run(&arguments),

@@ -9,8 +9,8 @@ use crate::project::{self, run, run_and_read};
 use crate::server::ServerArguments;
 use crate::steps::{Steps, Tally};
 use crate::{
-    attachments, clients, copies, crash, disk, example, fuzz, listeners, moving, openapi, openid,
-    packages, replica, supply_chain, together,
+    attachments, client, clients, copies, crash, disk, example, fuzz, listeners, moving, openapi,
+    openid, packages, replica, supply_chain, together,
 };
 
 /// Run every step, whatever comes of the others; those that need the program are left out when it
@@ -39,6 +39,7 @@ pub(crate) fn run_everything() -> Tally {
         steps.run("conformance, postgresql", || conformance::run_all(Backend::Postgresql));
         steps.run("conformance, redis", || conformance::run_cache(Cache::Redis));
         steps.run("conformance, memcached", || conformance::run_cache(Cache::Memcached));
+        steps.run("client", || client::run(&client::Arguments::default()));
         steps.run("clients", || clients::run(&ServerArguments::default()));
         steps.run("attachments", || attachments::run(&attachments::Arguments::default()));
         steps.run("openid", || openid::run(&ServerArguments::default()));

@@ -89,6 +89,13 @@ impl Call {
         self.query.extend(utf8_percent_encode(value, QUERY));
     }
 
+    /// A parameter in place of those that have its name.
+    pub(crate) fn set_param(&mut self, name: &str, value: &str) {
+        let is_other = |param: &&str| param.split('=').next() != Some(name);
+        self.query = self.query.split('&').filter(is_other).collect::<Vec<_>>().join("&");
+        self.param(name, value);
+    }
+
     pub(crate) fn header(&mut self, name: &str, value: &str) {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             (Ok(name), Ok(mut value)) => {
@@ -169,6 +176,16 @@ mod tests {
         call.param("title", "a b&c=é");
         call.param("in_id", "a,b");
         assert_eq!(call.target(), "/buckets?title=a%20b%26c%3D%C3%A9&in_id=a,b");
+    }
+
+    #[test]
+    fn a_parameter_takes_the_place_of_others() {
+        let mut call = Call::get("/buckets");
+        call.set_param("_limit", "1");
+        assert_eq!(call.query, "_limit=1");
+        call.query = "_limit=5&_limit_not=2&_token=abc".to_owned();
+        call.set_param("_limit", "2");
+        assert_eq!(call.query, "_limit_not=2&_token=abc&_limit=2");
     }
 
     #[test]

@@ -153,12 +153,16 @@ impl<X: Direct> DeleteMany<X> {
                 let page = Page::read(&connection.execute(&call).await?)?;
                 deleted.extend(page.rows);
                 let Some(next) = page.next else { return Result::Ok(deleted) };
-                if query.limit.is_some_and(|limit| deleted.len() >= limit) {
+                let rest = query.limit.map(|limit| limit.saturating_sub(deleted.len()));
+                if rest == Some(0) {
                     return Ok(deleted);
                 }
                 // The list has another timestamp by our own deletion.
                 call.headers.remove(http::header::IF_MATCH);
                 next.apply(&mut call);
+                if let Some(rest) = rest {
+                    call.set_param("_limit", &rest.to_string());
+                }
             }
         })
     }

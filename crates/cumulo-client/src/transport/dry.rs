@@ -113,3 +113,23 @@ fn answer_batch(sent: Option<&Value>) -> Value {
     };
     json!({"responses": requests.iter().map(respond).collect::<Vec<_>>()})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_of_a_batch_are_answered_as_if_they_were_alone() {
+        let requests = json!([
+            {"method": "PUT", "path": "/buckets/a", "body": {"data": {"n": 1}}},
+            {"method": "GET", "path": "/buckets?_limit=5"},
+            {"method": "DELETE", "path": "/buckets/a"},
+        ]);
+        let answer = answer(&Method::POST, "/batch", Some(&json!({ "requests": requests })));
+        let bodies: Vec<_> = (0..3).map(|n| answer["responses"][n]["body"].clone()).collect();
+        let written = json!({"n": 1, "id": "a", "last_modified": 0});
+        assert_eq!(bodies[0], json!({"data": written, "permissions": {}}));
+        assert_eq!(bodies[1]["data"], json!([]));
+        assert_eq!(bodies[2]["data"], json!({"id": "a", "last_modified": 0, "deleted": true}));
+    }
+}
