@@ -98,6 +98,9 @@ pub enum Error {
     /// What was asked for makes no request: an invalid id, data that is not a JSON object, …
     #[error("{0}")]
     Argument(String),
+    /// Two places can't be compared, or one can't be made as the other is.
+    #[error("{0}")]
+    Replication(String),
     /// The credentials could not be had.
     #[error("can't log in: {0}")]
     Login(String),

@@ -32,6 +32,7 @@
 //! - [`Batch`]: many operations in few requests
 //! - [`Error`]: what can go wrong; [`Retry`]: what is tried again
 //! - [`Auth`], [`Basic`], [`Bearer`]: who asks
+//! - [`replication`]: what differs between two places, and how one becomes as the other is
 //! - [`history`], [`changeset`], [`server`], [`permissions`]: what else a server tells
 
 pub mod auth;
@@ -50,6 +51,7 @@ mod object;
 mod patch;
 pub mod permissions;
 mod query;
+pub mod replication;
 mod resource;
 mod response;
 mod review;

@@ -46,10 +46,6 @@ impl Blocking {
     pub(crate) fn with(&self, connection: Connection) -> Self {
         Self { connection, runtime: self.runtime.clone() }
     }
-
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
-    }
 }
 
 impl fmt::Debug for Blocking {
@@ -68,6 +64,10 @@ impl Transport for Blocking {
 
 impl Direct for Blocking {
     type Stream<T: Send + 'static> = Items<T>;
+
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
 
     fn run<T, F>(&self, work: impl FnOnce(Connection) -> F) -> Self::Sent<T>
     where

@@ -36,6 +36,10 @@ pub trait Direct: Transport {
     /// A stream, or an iterator.
     type Stream<T: Send + 'static>;
 
+    /// The server that it reaches.
+    #[doc(hidden)]
+    fn connection(&self) -> &Connection;
+
     /// Does work that takes several requests.
     #[doc(hidden)]
     fn run<T, F>(&self, work: impl FnOnce(Connection) -> F) -> Self::Sent<T>
@@ -65,6 +69,10 @@ impl Transport for Async {
 
 impl Direct for Async {
     type Stream<T: Send + 'static> = BoxStream<'static, Result<T>>;
+
+    fn connection(&self) -> &Connection {
+        &self.0
+    }
 
     fn run<T, F>(&self, work: impl FnOnce(Connection) -> F) -> Self::Sent<T>
     where
