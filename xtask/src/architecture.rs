@@ -59,6 +59,7 @@ fn arrows_point_one_way() {
     ];
     is_free_of("cumulo-wire", &servers);
     is_free_of("cumulo-client", &servers);
+    is_free_of("cumulo-cli", &servers);
     is_free_of("cumulo-http", &["cumulo-store", "cumulo-plugins", "cumulo"]);
     is_free_of(
         "cumulo-moving",

@@ -106,7 +106,8 @@ impl<X: Transport, R: Row> List<X, R> {
         }
     }
 
-    fn of<S: Row>(self) -> List<X, S> {
+    /// The same list, with rows of another type: [`Value`](serde_json::Value) takes them as they are.
+    pub fn of<S: Row>(self) -> List<X, S> {
         List {
             transport: self.transport,
             call: self.call,

@@ -126,6 +126,13 @@ impl<T: DeserializeOwned + Send + 'static> Row for Change<T> {
     }
 }
 
+/// As it came.
+impl Row for Value {
+    fn from_json(json: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(json)
+    }
+}
+
 impl Row for Tombstone {
     fn from_json(json: &str) -> serde_json::Result<Self> {
         serde_json::from_str(json)

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{Result, call::Call, response::Response, transport::Connection};
 
 /// What a server tells about itself and about the user.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct ServerInfo {
     /// Its name.
     #[serde(default)]
@@ -36,7 +36,7 @@ pub struct ServerInfo {
 }
 
 /// What clients should know of the settings of a server.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct ServerSettings {
     /// How many requests a batch may have; 0 or nothing if there is no limit.
     pub batch_max_requests: Option<usize>,
@@ -49,7 +49,7 @@ pub struct ServerSettings {
 }
 
 /// Who a user is to the server.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct User {
     /// The principal, such as `account:ann`.
     pub id: String,

@@ -128,6 +128,8 @@ pub(crate) enum Command {
     Version(Common),
     /// Print the reference of all settings, in Markdown
     Settings,
+    #[command(flatten)]
+    Client(cumulo_cli::Command),
 }
 
 /// What every command takes.

@@ -71,6 +71,13 @@ impl Env {
         self.variables.iter().find(is_it).map(|(_, value)| value.into())
     }
 
+    /// Where the settings are of the person who runs the program.
+    pub(crate) fn personal(&self) -> Option<PathBuf> {
+        let config = self.path("XDG_CONFIG_HOME").filter(|it| it.is_absolute());
+        let config = config.or_else(|| Some(self.path("HOME")?.join(".config")));
+        Some(config?.join("cumulo"))
+    }
+
     /// The settings file that the environment names.
     pub(crate) fn ini(&self) -> Option<PathBuf> {
         self.path("KINTO_INI").or_else(|| self.path("CUMULO_INI"))

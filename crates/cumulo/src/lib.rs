@@ -51,7 +51,8 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use cumulo_cli::Surroundings;
 #[cfg(doc)]
 use cumulo_core::settings::Settings;
 use cumulo_plugins::BuiltIn;
@@ -87,6 +88,8 @@ impl Program {
                 let _ = writeln!(io::stderr(), "cumulo: {error:#}");
                 let code = error.downcast_ref::<create_user::Refusal>().map(|it| *it as u8);
                 let code = code.or_else(|| Some(error.downcast_ref::<upkeep::Refusal>()?.code()));
+                let code =
+                    code.or_else(|| Some(error.downcast_ref::<cumulo_cli::Error>()?.exit_code()));
                 code.map_or(ExitCode::FAILURE, ExitCode::from)
             }
         }
@@ -111,6 +114,10 @@ fn run(command: Command, env: &Env) -> anyhow::Result<()> {
         Command::Health(args) => health::run(&args),
         Command::Version(_) => say(env!("CARGO_PKG_VERSION")),
         Command::Settings => say(cumulo_core::settings::reference().trim_end()),
+        Command::Client(command) => {
+            let surroundings = Surroundings { config: env.personal(), program: Args::command };
+            Ok(cumulo_cli::run(command, &surroundings)?)
+        }
     }
 }
 

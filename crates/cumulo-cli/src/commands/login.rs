@@ -1,0 +1,176 @@
+//! `cumulo login`
+
+use std::io::{self, IsTerminal as _};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+
+use super::line;
+use crate::{
+    Connect, Context, Error, Format, Profile, Profiles, Result, Surroundings, profiles::is_same,
+};
+
+pub(super) const EXAMPLES: &str = "\
+Credentials are asked for, checked with the server, and kept in a file that only you can read:
+$XDG_CONFIG_HOME/cumulo/profiles.toml, or ~/.config/cumulo/profiles.toml. Other commands use the
+profile 'default', or that of --profile or $CUMULO_PROFILE.
+
+Examples:
+  cumulo login http://127.0.0.1:8888/v1
+  cumulo login http://127.0.0.1:8888/v1 --user alice --profile alice
+  cumulo login http://127.0.0.1:8888/v1 --anonymous --profile nobody
+  cumulo login --list";
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["url", "list"]))]
+pub struct Login {
+    /// The server, with its version
+    url: Option<String>,
+    /// Show the profiles, without their secrets
+    #[arg(long, conflicts_with_all = ["user", "token", "anonymous"])]
+    list: bool,
+    /// Name of the user; only the password is asked for
+    #[arg(long, value_name = "NAME", group = "who")]
+    user: Option<String>,
+    /// Ask for a bearer token
+    #[arg(long, group = "who")]
+    token: bool,
+    /// Without credentials
+    #[arg(long, group = "who")]
+    anonymous: bool,
+    #[command(flatten)]
+    format: Format,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+impl Login {
+    pub(super) fn run(self, surroundings: &Surroundings) -> Result<()> {
+        let context = Context::new(&self.connect, surroundings);
+        let Some(url) = &self.url else { return self.list(&context) };
+        let url = server(url)?;
+        let mut profiles = context.profiles()?.clone();
+        let name = context.profile_name();
+        check_free(&profiles, name, &url)?;
+        let auth = self.auth()?;
+        let client = context.connect_to(&url, auth.as_ref())?;
+        let info = client.server_info()?;
+        let who = match (&info.user, &auth) {
+            (Some(user), _) => user.id.clone(),
+            (None, None) => "nobody".to_owned(),
+            (None, Some(_)) => {
+                let problem = format!("{url} does not know these credentials");
+                return Err(cumulo_client::Error::Login(problem).into());
+            }
+        };
+        profiles.set(name, Profile { server: url.clone(), auth })?;
+        context.remark(&format!("{who} at {url}, kept as the profile '{name}'"));
+        Ok(())
+    }
+
+    /// The credentials: those of the option or the environment, or what is answered.
+    fn auth(&self) -> Result<Option<SecretString>> {
+        if self.anonymous {
+            return Ok(None);
+        }
+        if self.token {
+            let token = hidden("Token: ")?;
+            return Ok(Some(format!("Bearer {}", token.expose_secret()).into()));
+        }
+        if let (Some(auth), None) = (&self.connect.auth, &self.user) {
+            return Ok(Some(auth.clone()));
+        }
+        let user = match &self.user {
+            Some(user) => user.clone(),
+            None => line("User: ")?,
+        };
+        if user.is_empty() || user.contains([':', ' ']) {
+            let problem = "is no name of a user: it has a colon or a space, or nothing";
+            return Err(Error::Usage(format!("'{user}' {problem}")));
+        }
+        let password = hidden(&format!("Password of {user}: "))?;
+        Ok(Some(format!("{user}:{}", password.expose_secret()).into()))
+    }
+
+    fn list(&self, context: &Context) -> Result<()> {
+        let rows = context.profiles()?.iter().map(|(name, profile)| {
+            let who = profile.auth.as_ref().map(|auth| who(auth.expose_secret()));
+            Ok(json!({"profile": name, "server": profile.server, "user": who}))
+        });
+        context.output(&self.format).rows(rows)
+    }
+}
+
+/// The server as it is kept: with a version, and without credentials.
+fn server(url: &str) -> Result<String> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let Some(rest) = rest else {
+        return Err(Error::Usage(format!("'{url}' is no URL: expected https://…/v1")));
+    };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if host.contains('@') {
+        let problem = "give credentials when they are asked for, not in the URL".to_owned();
+        return Err(Error::Usage(problem));
+    }
+    let url = url.trim_end_matches('/');
+    Ok(if path.trim_matches('/').is_empty() { format!("{url}/v1") } else { url.to_owned() })
+}
+
+/// The profile of another server is not lost.
+fn check_free(profiles: &Profiles, name: &str, url: &str) -> Result<()> {
+    match profiles.get(name) {
+        Some(profile) if !is_same(&profile.server, url) => Err(Error::Profile(format!(
+            "the profile '{name}' is for {}\n  keep this one too with --profile NAME, or forget \
+             that one with: cumulo logout {name}",
+            profile.server
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Of credentials what is no secret: the user, or the kind of the token.
+fn who(auth: &str) -> &str {
+    let end = auth.find([':', ' ']).unwrap_or_default();
+    &auth[..end]
+}
+
+/// Asks for a secret; at a terminal, it is not shown.
+fn hidden(question: &str) -> Result<SecretString> {
+    if !io::stdin().is_terminal() {
+        return line(question).map(Into::into);
+    }
+    rpassword::prompt_password(question).map(Into::into).map_err(|_| Error::Aborted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_have_a_version_and_no_credentials() {
+        for (url, expected) in [
+            ("http://localhost:8888", "http://localhost:8888/v1"),
+            ("http://localhost:8888/", "http://localhost:8888/v1"),
+            ("https://example.com/kinto/v1/", "https://example.com/kinto/v1"),
+        ] {
+            assert_eq!(server(url).unwrap(), expected);
+        }
+        let error = server("https://ann:secret@example.com/v1").unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
+        assert!(server("example.com").is_err());
+    }
+
+    #[test]
+    fn only_users_are_shown() {
+        for (auth, expected) in [
+            ("ann:secret", "ann"),
+            ("Bearer secret", "Bearer"),
+            ("Bearer a:b", "Bearer"),
+            ("ann:a b", "ann"),
+            ("secret", ""),
+        ] {
+            assert_eq!(who(auth), expected);
+        }
+    }
+}

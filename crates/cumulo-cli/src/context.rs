@@ -1,0 +1,253 @@
+//! What commands work with: clients, profiles, output and progress.
+
+use std::{cell::OnceCell, io::IsTerminal as _, path::PathBuf};
+
+use cumulo_client::{Retry, auth, blocking::Client};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    Address, Connect, Error, Profile, Profiles, Result,
+    address::Server,
+    options::Format,
+    output::Output,
+    profiles::{self, is_same},
+};
+
+/// What the program knows of its surroundings.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Where a person's settings of this program are, if there is such a place.
+    pub config: Option<PathBuf>,
+    /// The whole command line, for completions and man pages.
+    pub program: fn() -> clap::Command,
+}
+
+/// What a command works with.
+#[derive(Debug)]
+pub struct Context {
+    connect: Connect,
+    config: Option<PathBuf>,
+    profiles: OnceCell<Profiles>,
+}
+
+impl Context {
+    /// For one run of a command.
+    pub fn new(connect: &Connect, surroundings: &Surroundings) -> Self {
+        let config = surroundings.config.clone();
+        Self { connect: connect.clone(), config, profiles: OnceCell::new() }
+    }
+
+    /// The profiles, read when they are needed.
+    pub fn profiles(&self) -> Result<&Profiles> {
+        if let Some(profiles) = self.profiles.get() {
+            return Ok(profiles);
+        }
+        let profiles = Profiles::read(self.config.as_deref())?;
+        Ok(self.profiles.get_or_init(|| profiles))
+    }
+
+    /// The name of the profile in use.
+    pub fn profile_name(&self) -> &str {
+        self.connect.profile.as_deref().unwrap_or(profiles::DEFAULT)
+    }
+
+    /// The profile in use. One that is named must be there.
+    fn profile(&self) -> Result<Option<&Profile>> {
+        match &self.connect.profile {
+            Some(name) => self.profiles()?.named(name).map(Some),
+            None => Ok(self.profiles()?.get(profiles::DEFAULT)),
+        }
+    }
+
+    /// A client of the server that an address speaks of.
+    pub fn at(&self, address: &Address) -> Result<Client> {
+        self.client(&address.server)
+    }
+
+    /// A client of a server, with the credentials that belong to it.
+    pub fn client(&self, server: &Server) -> Result<Client> {
+        let (url, auth) = match server {
+            Server::Chosen => self.chosen()?,
+            Server::Profile(name) => {
+                let profile = self.profiles()?.named(name)?;
+                (profile.server.clone(), profile.auth.clone())
+            }
+            Server::Url(url) => (url.clone(), self.auth_of(url)?),
+        };
+        self.connect_to(&url, auth.as_ref())
+    }
+
+    /// A client of a server, with these credentials.
+    pub fn connect_to(&self, url: &str, auth: Option<&SecretString>) -> Result<Client> {
+        let mut builder = Client::builder(url)
+            .user_agent(concat!("cumulo/", env!("CARGO_PKG_VERSION")))
+            .timeout(self.connect.timeout)
+            .retry(Retry::times(self.connect.retry));
+        if let Some(auth) = auth {
+            builder = builder.shared_auth(Some(auth::parse(auth.expose_secret())?.into()));
+        }
+        Ok(builder.build_blocking()?)
+    }
+
+    /// The server in use: options and environment, then the profile. The credentials of a profile
+    /// are for its own server only.
+    fn chosen(&self) -> Result<(String, Option<SecretString>)> {
+        let Connect { server, auth, .. } = &self.connect;
+        if let (Some(server), Some(auth)) = (server, auth) {
+            return Ok((server.clone(), Some(auth.clone())));
+        }
+        let profile = self.profile()?;
+        let Some(url) = server.as_ref().or(profile.map(|it| &it.server)) else {
+            return Err(Error::Usage(
+                "no server is chosen\n  keep one with `cumulo login URL`, or give --server URL"
+                    .to_owned(),
+            ));
+        };
+        let own = profile.filter(|it| is_same(&it.server, url)).and_then(|it| it.auth.as_ref());
+        Ok((url.clone(), auth.as_ref().or(own).cloned()))
+    }
+
+    /// The credentials for a server that is named by its URL: those of the options, unless they are
+    /// for another server, or those of a profile with this URL.
+    fn auth_of(&self, url: &str) -> Result<Option<SecretString>> {
+        let Connect { server, auth, .. } = &self.connect;
+        if auth.is_some() && server.as_ref().is_none_or(|it| is_same(it, url)) {
+            return Ok(auth.clone());
+        }
+        let in_use = self.profile()?.filter(|it| is_same(&it.server, url));
+        let profile = in_use.or(self.profiles()?.of_server(url));
+        Ok(profile.and_then(|it| it.auth.clone()))
+    }
+
+    /// The options of the command line.
+    pub fn options(&self) -> &Connect {
+        &self.connect
+    }
+
+    /// Where results go.
+    pub fn output(&self, format: &Format) -> Output {
+        Output::new(format, self.connect.quiet)
+    }
+
+    /// A bar on the standard error, or nothing if that is no terminal or nobody wants to see it.
+    /// Without a total, it only counts.
+    pub fn progress(&self, unit: Unit, total: Option<u64>) -> ProgressBar {
+        let bar = match total {
+            Some(total) => ProgressBar::new(total),
+            None => ProgressBar::no_length(),
+        };
+        if self.connect.quiet || !std::io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        bar.with_style(style(unit, total.is_some()))
+    }
+
+    /// A line on the standard error, unless nobody wants to see it.
+    pub fn remark(&self, text: &str) {
+        if !self.connect.quiet {
+            // Nobody is left to tell if this fails.
+            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{text}\n"));
+        }
+    }
+}
+
+/// What a bar counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes of a file.
+    Bytes,
+    /// Objects, and what they are called.
+    Objects(&'static str),
+}
+
+fn style(unit: Unit, has_total: bool) -> ProgressStyle {
+    let template = match (unit, has_total) {
+        (Unit::Bytes, true) => "{wide_bar} {bytes} of {total_bytes}, {eta} left".to_owned(),
+        (Unit::Bytes, false) => "{bytes}, {elapsed}".to_owned(),
+        (Unit::Objects(name), true) => {
+            format!("{{wide_bar}} {{human_pos}} of {{human_len}} {name}, {{eta}} left")
+        }
+        (Unit::Objects(name), false) => {
+            format!("{{human_pos}} {name}, {{elapsed}}, {{per_sec}}")
+        }
+    };
+    ProgressStyle::with_template(&template).expect("the template is right")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    fn context(folder: &Path, options: [Option<&str>; 3]) -> Context {
+        let [profile, server, auth] = options.map(|it| it.map(str::to_owned));
+        let connect = Connect { profile, server, auth: auth.map(Into::into), ..Connect::default() };
+        let surroundings =
+            Surroundings { config: Some(folder.to_owned()), program: clap::Command::default };
+        Context::new(&connect, &surroundings)
+    }
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = |server: &str, auth: &str| Profile {
+            server: server.to_owned(),
+            auth: Some(auth.to_owned().into()),
+        };
+        let mut profiles = Profiles::read(Some(folder.path())).unwrap();
+        profiles.set("default", profile("http://one/v1", "one:1")).unwrap();
+        profiles.set("two", profile("http://two/v1", "two:2")).unwrap();
+        folder
+    }
+
+    #[test]
+    fn options_win_and_credentials_stay_with_their_server() {
+        let folder = folder();
+        for (options, expected) in [
+            ([None, None, None], ("http://one/v1", Some("one:1"))),
+            ([Some("two"), None, None], ("http://two/v1", Some("two:2"))),
+            ([None, None, Some("a:b")], ("http://one/v1", Some("a:b"))),
+            ([None, Some("http://three/v1"), None], ("http://three/v1", None)),
+            ([None, Some("http://one/v1/"), None], ("http://one/v1/", Some("one:1"))),
+            ([Some("two"), Some("http://one/v1"), None], ("http://one/v1", None)),
+            ([None, Some("http://three/v1"), Some("a:b")], ("http://three/v1", Some("a:b"))),
+        ] {
+            let (server, auth) = context(folder.path(), options).chosen().unwrap();
+            let auth = auth.as_ref().map(|it| it.expose_secret());
+            assert_eq!((server.as_str(), auth), expected, "{options:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_gets_the_credentials_that_are_meant_for_it() {
+        let folder = folder();
+        for (options, url, expected) in [
+            ([None, None, None], "http://one/v1", Some("one:1")),
+            ([None, None, None], "http://two/v1", Some("two:2")),
+            ([None, None, None], "http://three/v1", None),
+            ([None, None, Some("a:b")], "http://three/v1", Some("a:b")),
+            ([None, Some("http://one/v1"), Some("a:b")], "http://three/v1", None),
+        ] {
+            let auth = context(folder.path(), options).auth_of(url).unwrap();
+            assert_eq!(auth.as_ref().map(|it| it.expose_secret()), expected, "{options:?} {url}");
+        }
+    }
+
+    #[test]
+    fn no_server_and_no_such_profile_are_mistakes() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = |options| context(folder.path(), options).chosen().unwrap_err().to_string();
+        assert!(error([None, None, None]).contains("cumulo login URL"));
+        assert!(error([Some("work"), None, None]).contains("no profile 'work'"));
+    }
+
+    #[test]
+    fn profiles_are_not_read_in_vain() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("profiles.toml"), "nonsense").unwrap();
+        let options = [None, Some("http://one/v1"), Some("a:b")];
+        assert!(context(folder.path(), options).chosen().is_ok());
+        assert!(context(folder.path(), [None; 3]).chosen().is_err());
+    }
+}

@@ -1,0 +1,223 @@
+//! Profiles: servers and credentials, in a file that only its owner can read.
+//!
+//! ```toml
+//! [default]
+//! server = "https://example.com/v1"
+//! auth = "alice:secret"
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{Error, Result, address};
+
+/// The profile in use when none is named.
+pub(crate) const DEFAULT: &str = "default";
+
+/// A server, and who is known there.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// The URL, with its version.
+    pub server: String,
+    /// `user:password`, or a scheme and its token.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "exposed",
+        deserialize_with = "hidden"
+    )]
+    pub auth: Option<SecretString>,
+}
+
+/// All profiles of a person.
+#[derive(Clone, Debug, Default)]
+pub struct Profiles {
+    path: Option<PathBuf>,
+    profiles: BTreeMap<String, Profile>,
+}
+
+impl Profiles {
+    /// Reads `profiles.toml` in a folder; a file that is not there holds none.
+    pub fn read(folder: Option<&Path>) -> Result<Self> {
+        let Some(path) = folder.map(|it| it.join("profiles.toml")) else {
+            return Ok(Self::default());
+        };
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Self { path: Some(path), profiles: BTreeMap::new() });
+            }
+            Err(error) => return Err(Error::file(&path, error)),
+        };
+        check_owner_only(&path)?;
+        let profiles: BTreeMap<String, Profile> = toml::from_str(&text).map_err(|error| {
+            // The message alone: what is around it may be a password.
+            Error::Profile(format!("{}: {}", path.display(), error.message()))
+        })?;
+        Ok(Self { path: Some(path), profiles })
+    }
+
+    /// The names, in alphabetical order, with what they stand for.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Profile)> {
+        self.profiles.iter().map(|(name, profile)| (name.as_str(), profile))
+    }
+
+    /// One that must be there.
+    pub fn named(&self, name: &str) -> Result<&Profile> {
+        self.profiles.get(name).ok_or_else(|| {
+            let names: Vec<_> = self.profiles.keys().map(String::as_str).collect();
+            let known = match names[..] {
+                [] => "there are none yet".to_owned(),
+                _ => format!("there are: {}", names.join(", ")),
+            };
+            Error::Profile(format!(
+                "there is no profile '{name}' ({known})\n  make it with: cumulo login URL --profile {name}"
+            ))
+        })
+    }
+
+    /// One, if it is there.
+    pub fn get(&self, name: &str) -> Option<&Profile> {
+        self.profiles.get(name)
+    }
+
+    /// One of this server, if there is any.
+    pub fn of_server(&self, url: &str) -> Option<&Profile> {
+        self.profiles.values().find(|it| is_same(&it.server, url))
+    }
+
+    /// Keeps a profile, and writes the file.
+    pub fn set(&mut self, name: &str, profile: Profile) -> Result<()> {
+        if !address::is_profile(name) {
+            let problem = "use letters, digits, '-', '_' and '.'";
+            return Err(Error::Usage(format!("'{name}' is not the name of a profile: {problem}")));
+        }
+        self.profiles.insert(name.to_owned(), profile);
+        self.write()
+    }
+
+    /// Forgets a profile that must be there, and writes the file.
+    pub fn remove(&mut self, name: &str) -> Result<()> {
+        self.named(name)?;
+        self.profiles.remove(name);
+        self.write()
+    }
+
+    /// The file appears whole or not at all, and nobody else can ever read it.
+    fn write(&self) -> Result<()> {
+        let Some(path) = &self.path else {
+            let problem = "there is no folder for settings: set HOME or XDG_CONFIG_HOME";
+            return Err(Error::Profile(problem.to_owned()));
+        };
+        let text = toml::to_string(&self.profiles)
+            .map_err(|error| Error::Profile(format!("{}: {error}", path.display())))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let write = || {
+            fs::create_dir_all(folder)?;
+            let file = tempfile::NamedTempFile::new_in(folder)?;
+            fs::write(file.path(), text)?;
+            file.as_file().sync_all()?;
+            file.persist(path).map_err(|error| error.error)
+        };
+        write().map(|_| ()).map_err(|error| Error::file(path, error))
+    }
+}
+
+/// Whether two URLs mean the same server.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
+}
+
+fn exposed<S: Serializer>(auth: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    auth.as_ref().map(|it| it.expose_secret()).serialize(serializer)
+}
+
+fn hidden<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(Into::into))
+}
+
+#[cfg(unix)]
+fn check_owner_only(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let metadata = fs::metadata(path).map_err(|error| Error::file(path, error))?;
+    if metadata.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(Error::Profile(format!(
+        "others can read the credentials in {path}\n  close it with: chmod 600 {path}"
+    )))
+}
+
+#[cfg(not(unix))]
+fn check_owner_only(_path: &Path) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(auth: &str) -> Profile {
+        Profile { server: "http://localhost/v1".into(), auth: Some(auth.to_owned().into()) }
+    }
+
+    #[test]
+    fn profiles_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("new");
+        let read = || Profiles::read(Some(&folder)).unwrap();
+        read().set("work", profile("ann:\"a\" \\b")).unwrap();
+        read().set("home", profile("Bearer x")).unwrap();
+        let profiles = read();
+        assert_eq!(profiles.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["home", "work"]);
+        let auth = profiles.named("work").unwrap().auth.as_ref().unwrap();
+        assert_eq!(auth.expose_secret(), "ann:\"a\" \\b");
+        assert!(profiles.of_server("http://localhost/v1/").is_some());
+        read().remove("work").unwrap();
+        let error = read().named("work").unwrap_err().to_string();
+        assert!(error.contains("there are: home"), "{error}");
+        assert!(read().remove("work").is_err());
+        assert!(read().set("a:b", profile("")).is_err());
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut profiles = Profiles::read(Some(folder.path())).unwrap();
+        profiles.set("work", profile("ann:secret")).unwrap();
+        assert!(!format!("{profiles:?}").contains("secret"));
+        let path = folder.path().join("profiles.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("\"ann:secret\"", "[\"ann:secret\"]")).unwrap();
+        let error = Profiles::read(Some(folder.path())).unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_can_read_the_file() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        Profiles::read(Some(folder.path())).unwrap().set("work", profile("a:b")).unwrap();
+        let path = folder.path().join("profiles.toml");
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = Profiles::read(Some(folder.path())).unwrap_err().to_string();
+        assert!(error.contains("chmod 600"), "{error}");
+    }
+
+    #[test]
+    fn without_a_folder_nothing_can_be_kept() {
+        let mut profiles = Profiles::read(None).unwrap();
+        assert!(profiles.set("work", profile("a:b")).is_err());
+    }
+}

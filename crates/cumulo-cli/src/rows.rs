@@ -1,0 +1,245 @@
+//! Objects in files: JSON, lines of JSON, and CSV, read one by one.
+
+use std::{
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
+};
+
+use serde::{
+    Deserializer as _,
+    de::{Error as _, SeqAccess, Visitor},
+};
+use serde_json::{Deserializer, Map, Value};
+
+use crate::{Error, Result};
+
+/// How many objects are read ahead.
+const AHEAD: usize = 1_000;
+
+/// How objects stand in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// A list in JSON, or objects one after the other
+    Json,
+    /// An object on each line
+    Ndjson,
+    /// Comma-separated values with a line of names
+    Csv,
+}
+
+impl Kind {
+    /// What the name of a file tells.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        match extension.as_str() {
+            "json" => Some(Self::Json),
+            "ndjson" | "jsonl" => Some(Self::Ndjson),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+}
+
+/// How the cells of CSV are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cells {
+    /// Numbers, `true`, `false`, `null`, lists and objects as JSON, others as text.
+    Guessed,
+    /// All as text.
+    Text,
+}
+
+/// The objects of a file, read on a thread of its own. `name` is told in errors, which end it.
+pub(crate) fn read(
+    source: impl Read + Send + 'static,
+    name: String,
+    kind: Kind,
+    cells: Cells,
+) -> impl Iterator<Item = Result<Value>> {
+    let (sender, receiver) = sync_channel(AHEAD);
+    let rows = Rows { receiver, number: 0, name };
+    thread::spawn(move || {
+        let problem = match kind {
+            Kind::Csv => read_csv(source, cells, &sender),
+            Kind::Json | Kind::Ndjson => read_json(source, &sender),
+        };
+        if let Err(problem) = problem {
+            // Who does not listen any more need not be told.
+            let _ = sender.send(Err(problem));
+        }
+    });
+    rows
+}
+
+struct Rows {
+    receiver: Receiver<Result<Value, String>>,
+    number: u64,
+    name: String,
+}
+
+impl Iterator for Rows {
+    type Item = Result<Value>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let problem = match self.receiver.recv().ok()? {
+            Ok(row @ Value::Object(_)) => {
+                self.number += 1;
+                return Some(Ok(row));
+            }
+            Ok(_) => format!("number {} is not an object", self.number + 1),
+            Err(problem) => problem,
+        };
+        Some(Err(Error::Input(format!("{}: {problem}", self.name))))
+    }
+}
+
+type Sender = SyncSender<Result<Value, String>>;
+
+/// A list, or objects one after the other.
+fn read_json(source: impl Read, sender: &Sender) -> Result<(), String> {
+    let mut reader = BufReader::with_capacity(1 << 16, source);
+    let is_list = first_byte(&mut reader).map_err(|error| error.to_string())? == Some(b'[');
+    let mut deserializer = Deserializer::from_reader(reader);
+    if is_list {
+        let read = deserializer.deserialize_seq(Each(sender)).and_then(|()| deserializer.end());
+        return read.map_err(|error| error.to_string());
+    }
+    for row in deserializer.into_iter() {
+        if sender.send(Ok(row.map_err(|error| error.to_string())?)).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The first byte that is no space.
+fn first_byte(reader: &mut impl BufRead) -> io::Result<Option<u8>> {
+    loop {
+        let buffer = reader.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(None);
+        }
+        match buffer.iter().position(|byte| !byte.is_ascii_whitespace()) {
+            Some(at) => return Ok(Some(buffer[at])),
+            None => {
+                let length = buffer.len();
+                reader.consume(length);
+            }
+        }
+    }
+}
+
+/// Sends each element of a list.
+struct Each<'a>(&'a Sender);
+
+impl<'de> Visitor<'de> for Each<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(row) = list.next_element()? {
+            self.0.send(Ok(row)).map_err(|_| A::Error::custom("nobody reads on"))?;
+        }
+        Ok(())
+    }
+}
+
+fn read_csv(source: impl Read, cells: Cells, sender: &Sender) -> Result<(), String> {
+    let mut reader = csv::Reader::from_reader(source);
+    let names = reader.headers().map_err(|error| error.to_string())?.clone();
+    for record in reader.records() {
+        let record = record.map_err(|error| error.to_string())?;
+        let fields = names.iter().zip(&record).filter(|(_, cell)| !cell.is_empty());
+        let fields = fields.map(|(name, cell)| (name.to_owned(), value(cell, cells)));
+        if sender.send(Ok(Value::Object(fields.collect::<Map<_, _>>()))).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn value(cell: &str, cells: Cells) -> Value {
+    let guess = || serde_json::from_str(cell).ok().filter(|it: &Value| !it.is_string());
+    match cells {
+        Cells::Guessed => guess().unwrap_or_else(|| Value::String(cell.to_owned())),
+        Cells::Text => Value::String(cell.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn all(text: &'static str, kind: Kind, cells: Cells) -> Vec<Result<Value, String>> {
+        let rows = read(text.as_bytes(), "file".to_owned(), kind, cells);
+        rows.map(|row| row.map_err(|error| error.to_string())).collect()
+    }
+
+    fn values(text: &'static str, kind: Kind, cells: Cells) -> Value {
+        all(text, kind, cells).into_iter().collect::<Result<Value, _>>().unwrap()
+    }
+
+    #[test]
+    fn json_is_a_list_or_objects_one_after_the_other() {
+        let expected = json!([{"a": 1}, {"b": [2]}]);
+        for text in [
+            "[{\"a\": 1}, {\"b\": [2]}]",
+            "  \n[\n{\"a\": 1},\n{\"b\":\n[2]}]\n",
+            "{\"a\": 1}\n{\"b\": [2]}\n",
+            "{\n\"a\": 1\n}\n\n{\"b\": [2]}",
+        ] {
+            for kind in [Kind::Json, Kind::Ndjson] {
+                assert_eq!(values(text, kind, Cells::Guessed), expected, "{text}");
+            }
+        }
+        for text in ["", " \n", "[]"] {
+            assert_eq!(values(text, Kind::Json, Cells::Guessed), json!([]));
+        }
+    }
+
+    #[test]
+    fn csv_has_names_and_cells() {
+        let text =
+            "\u{feff}id,n,text,list,zip\r\na,3.5,\"x, \"\"y\"\"\n\",\"[1]\",01234\r\nb,,true,,\r\n";
+        let expected = json!([
+            {"id": "a", "n": 3.5, "text": "x, \"y\"\n", "list": [1], "zip": "01234"},
+            {"id": "b", "text": true},
+        ]);
+        assert_eq!(values(text, Kind::Csv, Cells::Guessed), expected);
+        let texts = values(text, Kind::Csv, Cells::Text);
+        assert_eq!(texts[0]["n"], "3.5");
+        assert_eq!(texts[1]["text"], "true");
+    }
+
+    #[test]
+    fn mistakes_name_their_place_and_end_the_file() {
+        for (text, kind, expected) in [
+            ("{\"a\": 1}\n{\"a\": }\n{}", Kind::Ndjson, "file: expected value at line 2 column 7"),
+            ("{\"a\": 1}\n7\n", Kind::Ndjson, "file: number 2 is not an object"),
+            ("[{\"a\": 1}, {\"a\"", Kind::Json, "file: EOF while parsing an object at line 1"),
+            ("[{\"a\": 1}] x", Kind::Json, "file: trailing characters"),
+            ("a,b\n1,2\n1,2,3\n", Kind::Csv, "found record with 3 fields"),
+        ] {
+            let rows = all(text, kind, Cells::Guessed);
+            assert!(rows[0].is_ok());
+            let error = rows[1].as_ref().unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn who_stops_reading_ends_the_thread() {
+        let text = "{\"a\": 1}\n".repeat(10 * AHEAD);
+        let source = std::io::Cursor::new(text);
+        let mut rows = read(source, "file".to_owned(), Kind::Ndjson, Cells::Guessed);
+        assert!(rows.next().is_some());
+        drop(rows);
+    }
+}
