@@ -32,6 +32,14 @@ pub enum Error {
     /// The profiles can't be used.
     #[error("{0}")]
     Profile(String),
+    /// It was done, and not all is as it should be.
+    #[error("{message}")]
+    Unfinished {
+        /// What is not.
+        message: String,
+        /// The status that the program ends with.
+        code: u8,
+    },
     /// Somebody was asked, and said no.
     #[error("nothing was done")]
     Aborted,
@@ -48,6 +56,7 @@ impl Error {
             Self::Usage(_) => 2,
             Self::Client(error) => code_of(error),
             Self::Input(_) => 6,
+            Self::Unfinished { code, .. } => *code,
             // As other commands that ask.
             Self::Aborted => 53,
             Self::File { .. } | Self::Output(_) | Self::Profile(_) => 1,
@@ -69,7 +78,7 @@ fn code_of(error: &cumulo_client::Error) -> u8 {
         E::Conflict(_) => 5,
         E::Invalid(_) | E::TooLarge(_) => 6,
         E::Throttled(_) | E::Server(_) | E::Backoff { .. } => 7,
-        E::Other(_) | E::Answer { .. } | E::AnswerTooLarge { .. } => 7,
+        E::Other(_) | E::Answer { .. } | E::AnswerTooLarge { .. } | E::Replication(_) => 7,
         E::Timeout { .. } | E::Transport { .. } => 8,
         E::Batch(failures) => {
             let first = failures.results.failures().next().map(|it| it.error);

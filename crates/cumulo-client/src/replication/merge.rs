@@ -1,7 +1,5 @@
 //! Two lists, read side by side.
 
-use std::future::Future;
-
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 
 use super::{difference::Version, fields::Fields};
@@ -103,25 +101,18 @@ pub(super) fn merge(
 
 type Lists = (Sorted, Sorted, Side);
 
-fn next(
-    (mut source, mut destination, absent): Lists,
-) -> impl Future<Output = Result<Option<(Pair, Lists)>>> + Send {
-    async move {
-        source.fill().await?;
-        destination.fill().await?;
-        let first = match (source.id(), destination.id()) {
-            (Some(a), Some(b)) => a.min(b),
-            (Some(id), None) | (None, Some(id)) => id,
-            (None, None) => return Ok(None),
-        };
-        let id = first.to_owned();
-        let pair = Pair {
-            source: source.take(&id, &absent),
-            destination: destination.take(&id, &absent),
-            id,
-        };
-        Ok(Some((pair, (source, destination, absent))))
-    }
+async fn next((mut source, mut destination, absent): Lists) -> Result<Option<(Pair, Lists)>> {
+    source.fill().await?;
+    destination.fill().await?;
+    let first = match (source.id(), destination.id()) {
+        (Some(a), Some(b)) => a.min(b),
+        (Some(id), None) | (None, Some(id)) => id,
+        (None, None) => return Ok(None),
+    };
+    let id = first.to_owned();
+    let pair =
+        Pair { source: source.take(&id, &absent), destination: destination.take(&id, &absent), id };
+    Ok(Some((pair, (source, destination, absent))))
 }
 
 #[cfg(test)]

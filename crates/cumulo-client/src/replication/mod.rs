@@ -51,6 +51,7 @@ use crate::{Bucket, Collection, Result, transport::Direct};
 
 /// What is compared, and what may be done.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 struct Options {
     /// Whether objects of the destination are changed that differ.
     updates: bool,

@@ -70,10 +70,11 @@ impl Place<Async> {
     /// What begins the principals that are groups of the bucket.
     fn groups(&self, info: &ServerInfo) -> String {
         let own = info.user.as_ref().and_then(|user| user.bucket.as_deref());
-        match (self.bucket.id(), own) {
-            ("default", Some(id)) => format!("/buckets/{id}/groups/"),
-            (id, _) => format!("/buckets/{id}/groups/"),
-        }
+        let id = match self.bucket.id() {
+            "default" => own.unwrap_or("default"),
+            id => id,
+        };
+        format!("/buckets/{id}/groups/")
     }
 }
 
