@@ -9,8 +9,10 @@
 //! - [`postgres`]: one database server for ours and for Kinto, and how much of the time it takes
 //! - [`processes`]: processor time and memory of a server with all its processes
 //! - [`load`]: the load generator of benches/load
+//! - [`client`]: our client beside kinto-http.py
 //! - [`scenarios`], [`curves`], [`table`]: what is measured, and how it is shown
 
+mod client;
 mod curves;
 mod kinto;
 mod load;
@@ -35,7 +37,7 @@ pub(crate) struct Arguments {
     /// Shorter rounds, fewer of them, and smaller collections
     #[arg(long)]
     quick: bool,
-    /// Only these: create, read, list, unchanged, batch, filter, insert
+    /// Only these: create, read, list, unchanged, batch, filter, insert, client
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
     /// Only these servers, or the first four; Kinto takes most of the preparations
@@ -123,6 +125,12 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.wants("client") {
+        client::measure(arguments)?;
+    }
+    if arguments.only == ["client"] {
+        return Ok(());
+    }
     let generator = Generator { program: project::release_build("load")? };
     let mut targets = arguments.targets()?;
     let idle: Vec<u64> = targets.iter().map(Target::memory).collect::<Result<_>>()?;

@@ -33,6 +33,14 @@ pub(crate) fn release_build(package: &str) -> Result<PathBuf> {
     Ok(target()?.join("release").join(package))
 }
 
+/// An example of a package, built in release mode: the path of its program.
+pub(crate) fn release_example(package: &str, name: &str) -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--release", "--package", package, "--example", name]);
+    run(&mut cargo)?;
+    Ok(target()?.join("release/examples").join(name))
+}
+
 /// Run a command in the workspace; fails if it does.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = in_root(command).status().with_context(|| format!("cannot run {command:?}"))?;

@@ -1,5 +1,7 @@
 //! Who asks.
 
+pub mod oidc;
+
 use std::fmt;
 
 use async_trait::async_trait;

@@ -6,10 +6,14 @@ use std::{
     fmt, mem,
     ops::{Deref, Range},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::sleep;
@@ -25,7 +29,7 @@ use crate::{
 };
 
 /// No request is larger than this by the operations that are put together in it.
-const MAX_BYTES: usize = 4 << 20;
+pub(crate) const MAX_BYTES: usize = 4 << 20;
 
 /// Operations that wait to be sent together. It has the scopes and verbs of a [`Client`](crate::Client); what their
 /// `send` gives is a [`Ticket`] for the result.
@@ -366,7 +370,7 @@ struct Answer<'a> {
 
 /// The answer to one operation.
 #[derive(Deserialize)]
-struct Part<'a> {
+pub(crate) struct Part<'a> {
     status: u16,
     #[serde(borrow, default)]
     headers: Option<&'a RawValue>,
@@ -382,26 +386,46 @@ async fn post(connection: &Connection, calls: &[&Call]) -> Result<(Vec<Response>
     call.body("application/json", body);
     call.repeatable = Some(calls.iter().all(|call| call.is_repeatable()));
     let (response, repeated) = connection.insist(&call).await?;
-    if !response.status.is_success() {
-        return Err(Error::of(response));
-    }
-    let Answer { responses } =
-        serde_json::from_slice(&response.body).map_err(|error| response.not_understood(error))?;
-    if responses.len() != calls.len() {
-        let problem = format!("{} answers to {} operations", responses.len(), calls.len());
-        let error = <serde_json::Error as serde::de::Error>::custom(problem);
-        return Err(response.not_understood(error));
-    }
-    let parts = calls.iter().zip(responses);
+    let parts = calls.iter().zip(parts(&response, calls.len())?);
     Ok((
         parts.map(|(call, part)| part.into_response(connection, call, &response)).collect(),
         repeated,
     ))
 }
 
+/// The answers to so many operations.
+pub(crate) fn parts(response: &Response, operations: usize) -> Result<Vec<Part<'_>>> {
+    if !response.status.is_success() {
+        return Err(Error::of(response.clone()));
+    }
+    let Answer { responses } =
+        serde_json::from_slice(&response.body).map_err(|error| response.not_understood(error))?;
+    if responses.len() != operations {
+        let problem = format!("{} answers to {operations} operations", responses.len());
+        let error = <serde_json::Error as serde::de::Error>::custom(problem);
+        return Err(response.not_understood(error));
+    }
+    Ok(responses)
+}
+
 impl Part<'_> {
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY)
+    }
+
+    /// How long the server wants to be left alone.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let headers = read_headers(self.headers?);
+        retry::delay(headers.get(RETRY_AFTER)?.to_str().ok()?)
+    }
+
     /// The same answer as if the operation had been sent alone.
-    fn into_response(self, connection: &Connection, call: &Call, whole: &Response) -> Response {
+    pub(crate) fn into_response(
+        self,
+        connection: &Connection,
+        call: &Call,
+        whole: &Response,
+    ) -> Response {
         let request = Request { method: call.method.clone(), url: connection.url(call) };
         let body = match self.body {
             // An empty text stands for no body.
@@ -411,7 +435,7 @@ impl Part<'_> {
         };
         Response {
             request,
-            status: StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY),
+            status: self.status(),
             headers: self.headers.map(read_headers).unwrap_or_default(),
             body,
         }

@@ -12,6 +12,7 @@ use crate::{
     batch::Failures,
     response::{Request, Response},
     transport::retry,
+    upload::Unfinished,
 };
 
 /// The result of a call.
@@ -92,6 +93,9 @@ pub enum Error {
     /// Some operations of a batch failed.
     #[error("{0}")]
     Batch(Box<Failures>),
+    /// An upload ended before its end.
+    #[error("{0}")]
+    Unfinished(Box<Unfinished>),
     /// The operation was not sent, because one before it in the batch failed on the server.
     #[error("not sent, because the batch ended before")]
     NotSent,
@@ -104,6 +108,9 @@ pub enum Error {
     /// The credentials could not be had.
     #[error("can't log in: {0}")]
     Login(String),
+    /// What was asked for is not there: the record has no attachment, the server no provider.
+    #[error("{0}")]
+    Missing(String),
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     File {

@@ -29,12 +29,14 @@
 //! - [`Client`], [`Bucket`], [`Collection`]: where; [`Resource`] and [`One`]: objects, and one object
 //! - [`List`], [`Get`], [`Write`], [`Changes`], [`Delete`], [`DeleteMany`]: what is done with them
 //! - [`Object`], [`Change`], [`Permissions`]: what they are
-//! - [`Batch`]: many operations in few requests
+//! - [`Batch`]: many operations in few requests; [`Upload`]: a million records
 //! - [`Error`]: what can go wrong; [`Retry`]: what is tried again
-//! - [`Auth`], [`Basic`], [`Bearer`]: who asks
+//! - [`Auth`], [`Basic`], [`Bearer`], [`auth::oidc`]: who asks
+//! - [`attachment`]: files of records
 //! - [`replication`]: what differs between two places, and how one becomes as the other is
 //! - [`history`], [`changeset`], [`server`], [`permissions`]: what else a server tells
 
+pub mod attachment;
 pub mod auth;
 mod batch;
 pub mod blocking;
@@ -50,6 +52,7 @@ mod list;
 mod object;
 mod patch;
 pub mod permissions;
+mod progress;
 mod query;
 pub mod replication;
 mod resource;
@@ -58,6 +61,7 @@ mod review;
 pub mod server;
 mod task;
 mod transport;
+mod upload;
 mod write;
 
 pub use auth::{Auth, Basic, Bearer};
@@ -68,7 +72,7 @@ pub use cumulo_wire::{Errno, Timestamp};
 pub use delete::{Delete, DeleteIfExists, DeleteMany};
 pub use error::{Error, Field as InvalidField, Refusal, Result};
 pub use get::Get;
-pub use list::{List, ListIfChanged, Page, PageToken};
+pub use list::{List, ListIfChanged, ListProgress, Page, PageToken};
 pub use object::{Change, Fresh, Object, Permissions, Row, Tombstone};
 pub use patch::Changes;
 pub use query::{Field, Filter, field};
@@ -77,4 +81,5 @@ pub use response::{Request, Response};
 #[doc(hidden)]
 pub use transport::Connection;
 pub use transport::{Async, Blocking, Direct, OnBackoff, Plan, Planned, Retry, Transport};
+pub use upload::{Counts, Item, Summary, Unfinished, Upload, UploadProgress};
 pub use write::{Behavior, Write};

@@ -1,6 +1,6 @@
 //! Reads lists: a page, all of it, or one by one.
 
-use std::marker::PhantomData;
+use std::{fmt, marker::PhantomData, mem};
 
 use futures_util::{Stream, TryStreamExt as _, stream};
 use http::{Method, StatusCode, header};
@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::{
     Change, Error, Fresh, Object, Result, Row, Timestamp,
     call::Call,
+    progress::Callback,
     query::{Filter, Query},
     response::Response,
     task::Task,
@@ -85,7 +86,28 @@ pub struct List<X, R> {
     page_size: Option<usize>,
     max_pages: Option<usize>,
     resume: Option<PageToken>,
+    on_progress: Callback<ListProgress>,
     rows: PhantomData<fn() -> R>,
+}
+
+/// How far the reading of a list is. In words: `5000 of 12000`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListProgress {
+    /// How many rows came.
+    pub rows: u64,
+    /// On how many pages.
+    pub pages: u64,
+    /// How many bytes they were.
+    pub bytes: u64,
+    /// How many rows there are, if the server tells.
+    pub total: Option<u64>,
+}
+
+impl fmt::Display for ListProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.rows)?;
+        self.total.map_or(Ok(()), |total| write!(f, " of {total}"))
+    }
 }
 
 /// Reads a list if it has changed.
@@ -102,6 +124,7 @@ impl<X: Transport, R: Row> List<X, R> {
             page_size: None,
             max_pages: None,
             resume: None,
+            on_progress: Callback::default(),
             rows: PhantomData,
         }
     }
@@ -115,6 +138,7 @@ impl<X: Transport, R: Row> List<X, R> {
             page_size: self.page_size,
             max_pages: self.max_pages,
             resume: self.resume,
+            on_progress: self.on_progress,
             rows: PhantomData,
         }
     }
@@ -181,6 +205,12 @@ impl<X: Transport, R: Row> List<X, R> {
     /// Goes on where an earlier list ended, with the parameters of that one.
     pub fn resume(mut self, token: PageToken) -> Self {
         self.resume = Some(token);
+        self
+    }
+
+    /// Is told after each page of `all`, `pages` and `rows` how far they are.
+    pub fn on_progress(mut self, tell: impl FnMut(&ListProgress) + Send + 'static) -> Self {
+        self.on_progress = Callback::new(tell);
         self
     }
 
@@ -260,14 +290,16 @@ impl<X: Direct, R: Row> List<X, R> {
     }
 
     fn on_pages(
-        self,
+        mut self,
         connection: Connection,
     ) -> impl Stream<Item = Result<Page<R>>> + Send + 'static {
         let wanted = self.query.limit.unwrap_or(usize::MAX);
         let pages = self.max_pages.unwrap_or(usize::MAX);
         let size = self.page_size.unwrap_or(PAGE_SIZE).min(wanted);
+        let on_progress = mem::take(&mut self.on_progress);
         let call = self.into_call(Some(size));
-        let reader = Reader { connection, call, wanted, pages, ahead: None };
+        let progress = ListProgress::default();
+        let reader = Reader { connection, call, wanted, pages, ahead: None, progress, on_progress };
         stream::try_unfold(reader, Reader::next)
     }
 }
@@ -281,21 +313,30 @@ struct Reader<R> {
     /// How many pages may still come.
     pages: usize,
     /// The page that is on its way.
-    ahead: Option<Task<Result<Page<R>>>>,
+    ahead: Option<Task<Result<Weighed<R>>>>,
+    progress: ListProgress,
+    on_progress: Callback<ListProgress>,
 }
+
+/// A page and how many bytes it had.
+type Weighed<R> = (Page<R>, usize);
 
 impl<R: Row> Reader<R> {
     async fn next(mut self) -> Result<Option<(Page<R>, Self)>> {
         if self.wanted == 0 || self.pages == 0 {
             return Ok(None);
         }
-        let mut page = match self.ahead.take() {
+        let (mut page, bytes) = match self.ahead.take() {
             Some(task) => task.await,
             None => Self::read(self.connection.clone(), self.call.clone()).await,
         }?;
         page.rows.truncate(self.wanted);
         self.wanted -= page.rows.len();
         self.pages -= 1;
+        self.progress.rows += page.rows.len() as u64;
+        self.progress.pages += 1;
+        self.progress.bytes += bytes as u64;
+        self.progress.total = page.total.or(self.progress.total);
         match page.next.clone() {
             Some(next) if self.wanted > 0 && self.pages > 0 => {
                 next.apply(&mut self.call);
@@ -307,11 +348,13 @@ impl<R: Row> Reader<R> {
             }
             _ => self.pages = 0,
         }
+        self.on_progress.tell(&self.progress);
         Ok(Some((page, self)))
     }
 
-    async fn read(connection: Connection, call: Call) -> Result<Page<R>> {
-        Page::read(&connection.execute(&call).await?)
+    async fn read(connection: Connection, call: Call) -> Result<Weighed<R>> {
+        let response = connection.execute(&call).await?;
+        Ok((Page::read(&response)?, response.body.len()))
     }
 }
 

@@ -51,6 +51,18 @@ impl Kind {
             _ => is_name(id),
         }
     }
+
+    /// Says why a server does not take this as an id.
+    pub(crate) fn check(self, id: &str) -> Result<(), String> {
+        if self.accepts(id) {
+            return Ok(());
+        }
+        Err(format!(
+            "{id:?} is not a valid id of a {}: use letters, digits, '-' and '_', beginning with a \
+             letter or digit",
+            self.name()
+        ))
+    }
 }
 
 /// All objects of one kind in one place: the buckets of a server, the records of a collection, …
@@ -97,6 +109,10 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> Resource<X, T> {
 
     pub(crate) fn transport(&self) -> &X {
         &self.transport
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// A call to the list as a whole.
@@ -182,14 +198,8 @@ pub struct One<X, T = Value> {
 
 impl<X: Transport, T: DeserializeOwned + Send + 'static> One<X, T> {
     pub(crate) fn new(mut resource: Resource<X, T>, id: &str) -> Self {
-        if !resource.kind.accepts(id) {
-            let what = resource.kind.name();
-            resource.problem.get_or_insert_with(|| {
-                format!(
-                    "{id:?} is not a valid id of a {what}: use letters, digits, '-' and '_', \
-                     beginning with a letter or digit"
-                )
-            });
+        if let Err(problem) = resource.kind.check(id) {
+            resource.problem.get_or_insert(problem);
         }
         let path = format!("{}/{id}", resource.path);
         Self { resource, id: id.to_owned(), path }
@@ -207,6 +217,10 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> One<X, T> {
 
     pub(crate) fn transport(&self) -> &X {
         &self.resource.transport
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.resource.kind
     }
 
     pub(crate) fn problem(&self) -> Option<&String> {

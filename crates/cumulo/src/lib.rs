@@ -51,7 +51,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::Parser as _;
 use cumulo_cli::Surroundings;
 #[cfg(doc)]
 use cumulo_core::settings::Settings;
@@ -115,7 +115,10 @@ fn run(command: Command, env: &Env) -> anyhow::Result<()> {
         Command::Version(_) => say(env!("CARGO_PKG_VERSION")),
         Command::Settings => say(cumulo_core::settings::reference().trim_end()),
         Command::Client(command) => {
-            let surroundings = Surroundings { config: env.personal(), program: Args::command };
+            let surroundings = Surroundings {
+                config: env.personal(),
+                program: <Args as clap::CommandFactory>::command,
+            };
             Ok(cumulo_cli::run(command, &surroundings)?)
         }
     }

@@ -3,7 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::block_in_place,
+};
 
 use super::{Connection, Decode, Direct, Transport};
 use crate::{Error, Result, call::Call};
@@ -21,6 +24,11 @@ struct Background(Option<Runtime>);
 impl Background {
     fn runtime(&self) -> &Runtime {
         self.0.as_ref().expect("taken at the end only")
+    }
+
+    /// Also inside of what is waited for already: the source of an upload may make calls too.
+    fn wait_for<T>(&self, work: impl Future<Output = T>) -> T {
+        block_in_place(|| self.runtime().block_on(work))
     }
 }
 
@@ -74,7 +82,7 @@ impl Direct for Blocking {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        self.runtime.runtime().block_on(work(self.connection.clone()))
+        self.runtime.wait_for(work(self.connection.clone()))
     }
 
     fn stream<T, S>(&self, make: impl FnOnce(Connection) -> S) -> Self::Stream<T>
@@ -96,7 +104,7 @@ impl<T> Iterator for Items<T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.runtime.runtime().block_on(self.stream.next())
+        self.runtime.wait_for(self.stream.next())
     }
 }
 

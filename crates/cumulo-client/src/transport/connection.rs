@@ -6,8 +6,13 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
+use http::{
+    HeaderMap, Method, StatusCode,
+    header::{AUTHORIZATION, CONTENT_LENGTH},
+};
+use reqwest::RequestBuilder;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::{
@@ -58,6 +63,52 @@ pub(crate) struct State {
     closed_until: Mutex<Option<Instant>>,
     /// How many requests it takes in a batch.
     pub(crate) batch_limit: OnceCell<usize>,
+    pushback: Mutex<Pushback>,
+    /// Where its attachments are.
+    pub(crate) attachments_url: OnceCell<String>,
+}
+
+/// What tells those who send much to send less.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pushback {
+    /// How often the server did not do a request for now, did not answer, or wanted no more.
+    pub(crate) times: u64,
+    /// Until when it is given time.
+    pub(crate) until: Option<Instant>,
+}
+
+impl State {
+    pub(crate) fn pushback(&self) -> Pushback {
+        *self.pushback.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the server shall have so much time.
+    pub(crate) fn pushed_back(&self, wait: Duration) {
+        let mut pushback = self.pushback.lock().unwrap_or_else(PoisonError::into_inner);
+        pushback.times += 1;
+        pushback.until = pushback.until.max(Some(Instant::now() + wait));
+    }
+}
+
+/// The body of a request.
+#[async_trait]
+pub(crate) trait Body: Send {
+    /// It, each time that the request is sent, with its length if it does not know that itself.
+    async fn make(&mut self) -> Result<Option<(reqwest::Body, Option<u64>)>>;
+
+    /// Whether it can be made once more.
+    fn is_lasting(&self) -> bool;
+}
+
+#[async_trait]
+impl Body for Option<Bytes> {
+    async fn make(&mut self) -> Result<Option<(reqwest::Body, Option<u64>)>> {
+        Ok(self.clone().map(|bytes| (bytes.into(), None)))
+    }
+
+    fn is_lasting(&self) -> bool {
+        true
+    }
 }
 
 /// What came of sending a request once.
@@ -98,6 +149,13 @@ impl Connection {
         self.settle(call, response, repeated).await
     }
 
+    /// The same for a request with a body that is not in memory.
+    pub(crate) async fn execute_with(&self, call: &Call, body: impl Body) -> Result<Response> {
+        call.check()?;
+        let (response, repeated) = self.insist_with(call, body).await?;
+        self.settle(call, response, repeated).await
+    }
+
     /// What an answer means to its call. If the request was `repeated` after it may have been
     /// carried out, a failed precondition can be the trace of ourselves.
     pub(crate) async fn settle(
@@ -125,6 +183,10 @@ impl Connection {
     /// Sends a request until there is a final answer. Also tells whether it was repeated after it
     /// may have been carried out.
     pub(crate) async fn insist(&self, call: &Call) -> Result<(Response, bool)> {
+        self.insist_with(call, call.body.clone()).await
+    }
+
+    async fn insist_with(&self, call: &Call, mut body: impl Body) -> Result<(Response, bool)> {
         let Config { retry, plan, .. } = self.config();
         if let Some(plan) = plan {
             return Ok((plan.note(call, self.url(call)), false));
@@ -134,10 +196,11 @@ impl Connection {
         let mut number = 0;
         loop {
             self.wait_until_open().await?;
-            let attempt = self.attempt(call).await;
+            let attempt = self.attempt(call, body.make().await?).await?;
             if let Attempt::Answered(response) = &attempt
                 && response.status == StatusCode::UNAUTHORIZED
                 && !renewed
+                && body.is_lasting()
                 && let Some(auth) = &self.config().auth
                 && auth.renew(&self.config().server).await?
             {
@@ -157,6 +220,7 @@ impl Connection {
                 Verdict::Undone => true,
                 Verdict::Unknown => call.is_repeatable(),
             };
+            let again = again && body.is_lasting();
             let wait = again.then(|| retry.wait(number, asked, rand::random())).flatten();
             let Some(wait) = wait else {
                 return match attempt {
@@ -165,34 +229,29 @@ impl Connection {
                 };
             };
             tracing::debug!(number, ?wait, method = %call.method, path = call.path, "sending again");
+            self.state().pushed_back(wait);
             sleep(wait).await;
             repeated |= verdict == Verdict::Unknown;
             number += 1;
         }
     }
 
-    async fn attempt(&self, call: &Call) -> Attempt {
-        let config = self.config();
+    /// Fails if there are no credentials: to ask for them again is not for us.
+    async fn attempt(
+        &self,
+        call: &Call,
+        body: Option<(reqwest::Body, Option<u64>)>,
+    ) -> Result<Attempt> {
         let request = Request { method: call.method.clone(), url: self.url(call) };
-        let mut headers = config.headers.clone();
-        headers.extend(call.headers.clone());
-        if let Some(auth) = &config.auth
-            && !headers.contains_key(AUTHORIZATION)
-        {
-            match auth.authorization(&config.server).await {
-                Ok(value) => _ = headers.insert(AUTHORIZATION, value),
-                Err(error) => return Attempt::Failed(error),
+        let mut builder = self.request(call.method.clone(), &request.url, &call.headers).await?;
+        if let Some((body, length)) = body {
+            builder = builder.body(body);
+            if let Some(length) = length {
+                builder = builder.header(CONTENT_LENGTH, length);
             }
         }
-        let mut builder = self.http().request(call.method.clone(), &request.url).headers(headers);
-        if let Some(timeout) = config.timeout {
-            builder = builder.timeout(timeout);
-        }
-        if let Some(body) = &call.body {
-            builder = builder.body(body.clone());
-        }
         tracing::debug!(method = %request.method, url = request.url, "request");
-        match builder.send().await {
+        Ok(match builder.send().await {
             Ok(answer) => match self.read(request, answer).await {
                 Ok(response) => Attempt::Answered(response),
                 Err(error) => Attempt::Failed(error),
@@ -201,11 +260,37 @@ impl Connection {
                 Attempt::Unsent(failed(request, source))
             }
             Err(source) => Attempt::Failed(failed(request, source)),
+        })
+    }
+
+    /// A request to the server, with the credentials and headers of the client and `headers`.
+    pub(crate) async fn request(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &HeaderMap,
+    ) -> Result<RequestBuilder> {
+        let config = self.config();
+        let mut all = config.headers.clone();
+        all.extend(headers.clone());
+        if let Some(auth) = &config.auth
+            && !all.contains_key(AUTHORIZATION)
+        {
+            all.insert(AUTHORIZATION, auth.authorization(&config.server).await?);
         }
+        let builder = self.http().request(method, url).headers(all);
+        Ok(match config.timeout {
+            Some(timeout) => builder.timeout(timeout),
+            None => builder,
+        })
     }
 
     /// Reads an answer to its end.
-    async fn read(&self, request: Request, mut answer: reqwest::Response) -> Result<Response> {
+    pub(crate) async fn read(
+        &self,
+        request: Request,
+        mut answer: reqwest::Response,
+    ) -> Result<Response> {
         let limit = self.config().max_response_bytes;
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         self.heed(&headers);
@@ -231,17 +316,21 @@ impl Connection {
 
     /// Does what a server asks of its clients in passing:
     /// <https://docs.kinto-storage.org/en/stable/api/1.x/backoff.html>
-    fn heed(&self, headers: &HeaderMap) {
+    pub(crate) fn heed(&self, headers: &HeaderMap) {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let backoff = text("Backoff").and_then(|it| it.trim().parse().ok());
-        let until = backoff.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let backoff = backoff.map(Duration::from_secs);
+        if let Some(wait) = backoff {
+            self.state().pushed_back(wait);
+        }
+        let until = backoff.map(|wait| Instant::now() + wait);
         *self.0.state.closed_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
         if let Some(alert) = text("Alert") {
             tracing::warn!("the server announces: {alert}");
         }
     }
 
-    async fn wait_until_open(&self) -> Result<()> {
+    pub(crate) async fn wait_until_open(&self) -> Result<()> {
         loop {
             let until = *self.0.state.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(remaining) = until.and_then(|it| it.checked_duration_since(Instant::now()))
@@ -265,7 +354,7 @@ impl fmt::Debug for Connection {
     }
 }
 
-fn failed(request: Request, source: reqwest::Error) -> Error {
+pub(crate) fn failed(request: Request, source: reqwest::Error) -> Error {
     let request = Box::new(request);
     let source = source.without_url();
     if source.is_timeout() {
@@ -288,5 +377,5 @@ fn wrote(call: &Call, existing: &Response) -> bool {
         Some(data)
     };
     let sent = call.body.as_deref().and_then(read);
-    call.method == http::Method::PUT && sent.is_some() && sent == read(&existing.body)
+    call.method == Method::PUT && sent.is_some() && sent == read(&existing.body)
 }

@@ -10,9 +10,9 @@ use std::fmt;
 use futures_util::{Stream, StreamExt as _, future::BoxFuture, stream::BoxStream};
 
 pub use blocking::{Blocking, Items};
-pub(crate) use connection::Config;
 #[doc(hidden)]
 pub use connection::Connection;
+pub(crate) use connection::{Body, Config, failed};
 pub use dry::{Plan, Planned};
 pub use retry::{OnBackoff, Retry};
 
@@ -36,7 +36,7 @@ pub trait Direct: Transport {
     /// A stream, or an iterator.
     type Stream<T: Send + 'static>;
 
-    /// The server that it reaches.
+    /// Where it leads.
     #[doc(hidden)]
     fn connection(&self) -> &Connection;
 
