@@ -49,6 +49,7 @@ fn debian_package(profile: &str, folder: &Path) -> Result<PathBuf> {
     packages::need("dpkg-deb", &["dpkg"])?;
     let cargo_deb = packages::cargo("cargo-deb", CARGO_DEB)?;
     run(Command::new("cargo").args(["build", "--locked", "-p", "cumulo", "--profile", profile]))?;
+    write_share(&project::target()?.join(output(profile)))?;
     let mut deb = Command::new(cargo_deb);
     deb.args(["--package", "cumulo", "--no-build", "--profile", profile, "--output"]);
     let package = folder.join(format!("cumulo-{}.deb", std::env::consts::ARCH));
@@ -56,10 +57,28 @@ fn debian_package(profile: &str, folder: &Path) -> Result<PathBuf> {
     let content = tempfile::tempdir()?;
     run(Command::new("dpkg-deb").arg("--extract").arg(&package).arg(content.path()))?;
     check(&content.path().join("usr/bin/cumulo"))?;
-    for file in ["etc/cumulo/cumulo.ini", "usr/lib/systemd/system/cumulo.service"] {
+    for file in [
+        "etc/cumulo/cumulo.ini",
+        "usr/lib/systemd/system/cumulo.service",
+        "usr/share/man/man1/cumulo-list.1.gz",
+        "usr/share/bash-completion/completions/cumulo",
+    ] {
         ensure!(content.path().join(file).exists(), "the package lacks {file}");
     }
     Ok(package)
+}
+
+/// What the program in a folder says of itself: manual pages and completions.
+fn write_share(folder: &Path) -> Result<()> {
+    let program = folder.join("cumulo");
+    let share = folder.join("share");
+    fs::create_dir_all(&share)?;
+    run(Command::new(&program).arg("man").arg(share.join("man1")))?;
+    for (shell, name) in [("bash", "cumulo.bash"), ("fish", "cumulo.fish"), ("zsh", "_cumulo")] {
+        let script = fs::File::create(share.join(name))?;
+        run(Command::new(&program).args(["completions", shell]).stdout(script))?;
+    }
+    Ok(())
 }
 
 /// The folder of a profile.

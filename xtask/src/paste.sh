@@ -22,8 +22,12 @@ cargo() {
     cumulo "$@"
 }
 
-# Starts the service instead of the one that runs.
+# Starts the service instead of the one that runs. Other commands use it, with profiles of their own.
 cumulo() {
+    case "${1-}" in
+        '' | -* | start) ;;
+        *) HOME=$PWD XDG_CONFIG_HOME= "$CUMULO" "$@"; return ;;
+    esac
     stop
     "$CUMULO" "$@" --port "$PORT" >announcement 2>>log &
     server=$!

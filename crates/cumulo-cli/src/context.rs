@@ -1,13 +1,17 @@
 //! What commands work with: clients, profiles, output and progress.
 
-use std::{cell::OnceCell, io::IsTerminal as _, path::PathBuf};
+use std::{cell::OnceCell, io::IsTerminal as _, path::PathBuf, sync::Arc};
 
-use cumulo_client::{Retry, auth, blocking::Client};
+use cumulo_client::{
+    Auth, Retry,
+    auth::{self, oidc::CachedLogin},
+    blocking::Client,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 
 use crate::{
-    Address, Connect, Error, Profile, Profiles, Result,
+    Address, Connect, Credentials, Error, Profile, Profiles, Result,
     address::Server,
     options::Format,
     output::Output,
@@ -71,31 +75,37 @@ impl Context {
             Server::Chosen => self.chosen()?,
             Server::Profile(name) => {
                 let profile = self.profiles()?.named(name)?;
-                (profile.server.clone(), profile.auth.clone())
+                (profile.server.clone(), profile.credentials())
             }
-            Server::Url(url) => (url.clone(), self.auth_of(url)?),
+            Server::Url(url) => (url.clone(), self.for_url(url)?),
         };
         self.connect_to(&url, auth.as_ref())
     }
 
     /// A client of a server, with these credentials.
-    pub fn connect_to(&self, url: &str, auth: Option<&SecretString>) -> Result<Client> {
+    pub fn connect_to(&self, url: &str, credentials: Option<&Credentials>) -> Result<Client> {
+        let auth = credentials.map(auth_of).transpose()?;
+        self.connect_as(url, auth)
+    }
+
+    /// A client of a server, as somebody.
+    pub(crate) fn connect_as(&self, url: &str, auth: Option<Arc<dyn Auth>>) -> Result<Client> {
         let mut builder = Client::builder(url)
             .user_agent(concat!("cumulo/", env!("CARGO_PKG_VERSION")))
             .timeout(self.connect.timeout)
             .retry(Retry::times(self.connect.retry));
-        if let Some(auth) = auth {
-            builder = builder.shared_auth(Some(auth::parse(auth.expose_secret())?.into()));
+        if auth.is_some() {
+            builder = builder.shared_auth(auth);
         }
         Ok(builder.build_blocking()?)
     }
 
     /// The server in use: options and environment, then the profile. The credentials of a profile
     /// are for its own server only.
-    fn chosen(&self) -> Result<(String, Option<SecretString>)> {
+    fn chosen(&self) -> Result<(String, Option<Credentials>)> {
         let Connect { server, auth, .. } = &self.connect;
         if let (Some(server), Some(auth)) = (server, auth) {
-            return Ok((server.clone(), Some(auth.clone())));
+            return Ok((server.clone(), Some(Credentials::Text(auth.clone()))));
         }
         let profile = self.profile()?;
         let Some(url) = server.as_ref().or(profile.map(|it| &it.server)) else {
@@ -104,20 +114,21 @@ impl Context {
                     .to_owned(),
             ));
         };
-        let own = profile.filter(|it| is_same(&it.server, url)).and_then(|it| it.auth.as_ref());
-        Ok((url.clone(), auth.as_ref().or(own).cloned()))
+        let given = auth.clone().map(Credentials::Text);
+        let own = || profile.filter(|it| is_same(&it.server, url))?.credentials();
+        Ok((url.clone(), given.or_else(own)))
     }
 
     /// The credentials for a server that is named by its URL: those of the options, unless they are
     /// for another server, or those of a profile with this URL.
-    fn auth_of(&self, url: &str) -> Result<Option<SecretString>> {
+    fn for_url(&self, url: &str) -> Result<Option<Credentials>> {
         let Connect { server, auth, .. } = &self.connect;
         if auth.is_some() && server.as_ref().is_none_or(|it| is_same(it, url)) {
-            return Ok(auth.clone());
+            return Ok(auth.clone().map(Credentials::Text));
         }
         let in_use = self.profile()?.filter(|it| is_same(&it.server, url));
         let profile = in_use.or(self.profiles()?.of_server(url));
-        Ok(profile.and_then(|it| it.auth.clone()))
+        Ok(profile.and_then(Profile::credentials))
     }
 
     /// The options of the command line.
@@ -150,6 +161,17 @@ impl Context {
             let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{text}\n"));
         }
     }
+}
+
+/// What puts credentials into requests. Nobody is asked again for a login that is over.
+fn auth_of(credentials: &Credentials) -> Result<Arc<dyn Auth>> {
+    Ok(match credentials {
+        Credentials::Text(text) => auth::parse(text.expose_secret())?.into(),
+        Credentials::OpenId { provider, tokens } => {
+            let login = CachedLogin::new().cache_file(tokens);
+            Arc::new(if provider.is_empty() { login } else { login.provider(provider) })
+        }
+    })
 }
 
 /// What a bar counts.
@@ -194,11 +216,19 @@ mod tests {
         let profile = |server: &str, auth: &str| Profile {
             server: server.to_owned(),
             auth: Some(auth.to_owned().into()),
+            ..Profile::default()
         };
         let mut profiles = Profiles::read(Some(folder.path())).unwrap();
         profiles.set("default", profile("http://one/v1", "one:1")).unwrap();
         profiles.set("two", profile("http://two/v1", "two:2")).unwrap();
         folder
+    }
+
+    fn text(credentials: Option<&Credentials>) -> Option<&str> {
+        match credentials? {
+            Credentials::Text(text) => Some(text.expose_secret()),
+            Credentials::OpenId { .. } => panic!(),
+        }
     }
 
     #[test]
@@ -214,8 +244,7 @@ mod tests {
             ([None, Some("http://three/v1"), Some("a:b")], ("http://three/v1", Some("a:b"))),
         ] {
             let (server, auth) = context(folder.path(), options).chosen().unwrap();
-            let auth = auth.as_ref().map(|it| it.expose_secret());
-            assert_eq!((server.as_str(), auth), expected, "{options:?}");
+            assert_eq!((server.as_str(), text(auth.as_ref())), expected, "{options:?}");
         }
     }
 
@@ -229,8 +258,8 @@ mod tests {
             ([None, None, Some("a:b")], "http://three/v1", Some("a:b")),
             ([None, Some("http://one/v1"), Some("a:b")], "http://three/v1", None),
         ] {
-            let auth = context(folder.path(), options).auth_of(url).unwrap();
-            assert_eq!(auth.as_ref().map(|it| it.expose_secret()), expected, "{options:?} {url}");
+            let auth = context(folder.path(), options).for_url(url).unwrap();
+            assert_eq!(text(auth.as_ref()), expected, "{options:?} {url}");
         }
     }
 

@@ -14,27 +14,37 @@ pub enum Error {
     Usage(String),
     /// The server, or the way to it.
     #[error("{0}{advice}", advice = advice(.0))]
-    Client(#[from] cumulo_client::Error),
+    Client(cumulo_client::Error),
+    /// Some objects of many were not written.
+    #[error("{failed} of {total} objects were not written{advice}", advice = advice(.cause))]
+    Partly {
+        /// How many.
+        failed: u64,
+        /// How many there are.
+        total: u64,
+        /// Why the first was not.
+        cause: cumulo_client::Error,
+    },
     /// What was given to be sent is not what it should be.
     #[error("{0}")]
     Input(String),
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {cause}")]
     File {
         /// Which.
         path: String,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The output could not be written.
     #[error("can't write the output: {0}")]
-    Output(#[from] io::Error),
+    Output(io::Error),
     /// The profiles can't be used.
     #[error("{0}")]
     Profile(String),
     /// It was done, and not all is as it should be.
     #[error("{message}")]
-    Unfinished {
+    Incomplete {
         /// What is not.
         message: String,
         /// The status that the program ends with.
@@ -45,18 +55,31 @@ pub enum Error {
     Aborted,
 }
 
+// These are no sources: their words are part of ours.
+impl From<cumulo_client::Error> for Error {
+    fn from(error: cumulo_client::Error) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
 impl Error {
-    pub(crate) fn file(path: &Path, source: io::Error) -> Self {
-        Self::File { path: path.display().to_string(), source }
+    pub(crate) fn file(path: &Path, cause: io::Error) -> Self {
+        Self::File { path: path.display().to_string(), cause }
     }
 
     /// The status that the program ends with.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Client(error) => code_of(error),
+            Self::Client(error) | Self::Partly { cause: error, .. } => code_of(error),
             Self::Input(_) => 6,
-            Self::Unfinished { code, .. } => *code,
+            Self::Incomplete { code, .. } => *code,
             // As other commands that ask.
             Self::Aborted => 53,
             Self::File { .. } | Self::Output(_) | Self::Profile(_) => 1,
@@ -77,9 +100,15 @@ fn code_of(error: &cumulo_client::Error) -> u8 {
         E::Unauthorized(_) | E::Forbidden(_) | E::Login(_) => 4,
         E::Conflict(_) => 5,
         E::Invalid(_) | E::TooLarge(_) => 6,
-        E::Throttled(_) | E::Server(_) | E::Backoff { .. } => 7,
-        E::Other(_) | E::Answer { .. } | E::AnswerTooLarge { .. } | E::Replication(_) => 7,
+        E::Throttled(_)
+        | E::Backoff { .. }
+        | E::Server(_)
+        | E::Other(_)
+        | E::Answer { .. }
+        | E::AnswerTooLarge { .. }
+        | E::Replication(_) => 7,
         E::Timeout { .. } | E::Transport { .. } => 8,
+        E::Unfinished(upload) => code_of(&upload.cause),
         E::Batch(failures) => {
             let first = failures.results.failures().next().map(|it| it.error);
             failures.cause.as_ref().or(first.as_ref()).map_or(1, code_of)
@@ -92,11 +121,15 @@ fn code_of(error: &cumulo_client::Error) -> u8 {
 fn advice(error: &cumulo_client::Error) -> &'static str {
     use cumulo_client::Error as E;
     match error {
-        E::Unauthorized(_) => "\n  `cumulo login URL` asks for credentials and keeps them",
+        E::Unauthorized(_) | E::Login(_) => {
+            "\n  `cumulo login URL` asks for credentials and keeps them"
+        }
         E::Forbidden(_) => {
             "\n  `cumulo info` shows who you are, `cumulo list permissions` what you may do"
         }
-        E::NotFound(_) => "\n  `cumulo list` shows what there is",
+        E::NotFound(_) => {
+            "\n  `cumulo list` shows what there is, `cumulo info` what the server can do"
+        }
         E::Conflict(_) => {
             "\n  it has changed, or is there already: `cumulo get` shows what it is now"
         }

@@ -49,7 +49,7 @@ impl Input {
     }
 
     /// The JSON, and the fields beside it.
-    fn parts(&self) -> Result<(Option<Value>, Vec<(String, Value)>)> {
+    fn parts(&self) -> Result<(Option<Value>, Vec<Pair>)> {
         let mut document = None;
         let mut pairs = Vec::new();
         for text in &self.data {
@@ -64,6 +64,9 @@ impl Input {
         Ok((document, pairs))
     }
 }
+
+/// A field and its value.
+type Pair = (String, Value);
 
 /// JSON that stands in an argument, a file or the standard input; nothing if it is a field.
 fn given(text: &str) -> Result<Option<Value>> {
@@ -87,7 +90,7 @@ fn given(text: &str) -> Result<Option<Value>> {
 }
 
 /// `name=text` or `name:=json`.
-fn pair(text: &str) -> Result<(String, Value)> {
+fn pair(text: &str) -> Result<Pair> {
     let expected = || {
         Error::Usage(format!(
             "'{text}' is no data: expected name=text, name:=json, JSON, @FILE or -"

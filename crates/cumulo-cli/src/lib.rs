@@ -24,4 +24,4 @@ pub use context::{Context, Surroundings, Unit};
 pub use error::{Error, Result};
 pub use options::{Connect, Format, Shape};
 pub use output::Output;
-pub use profiles::{Profile, Profiles};
+pub use profiles::{Credentials, Profile, Profiles};

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Error, Result, address};
@@ -21,7 +21,7 @@ use crate::{Error, Result, address};
 pub(crate) const DEFAULT: &str = "default";
 
 /// A server, and who is known there.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// The URL, with its version.
@@ -34,6 +34,41 @@ pub struct Profile {
         deserialize_with = "hidden"
     )]
     pub auth: Option<SecretString>,
+    /// The provider that the user has logged in at, in place of `auth`; the server's first if it is
+    /// empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openid: Option<String>,
+    /// The file with the tokens of that login.
+    #[serde(skip)]
+    pub(crate) tokens: PathBuf,
+}
+
+/// How somebody is known to a server.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// `user:password`, or a scheme and its token.
+    Text(SecretString),
+    /// A login at a provider.
+    OpenId {
+        /// Its name; the server's first if it is empty.
+        provider: String,
+        /// The file with the tokens.
+        tokens: PathBuf,
+    },
+}
+
+impl Profile {
+    /// Who is known at the server; nobody if there are no credentials.
+    pub fn credentials(&self) -> Option<Credentials> {
+        match (&self.auth, &self.openid) {
+            (Some(auth), _) => Some(Credentials::Text(auth.clone())),
+            (None, Some(provider)) => {
+                let (provider, tokens) = (provider.clone(), self.tokens.clone());
+                Some(Credentials::OpenId { provider, tokens })
+            }
+            (None, None) => None,
+        }
+    }
 }
 
 /// All profiles of a person.
@@ -57,11 +92,19 @@ impl Profiles {
             Err(error) => return Err(Error::file(&path, error)),
         };
         check_owner_only(&path)?;
-        let profiles: BTreeMap<String, Profile> = toml::from_str(&text).map_err(|error| {
+        let mut profiles: BTreeMap<String, Profile> = toml::from_str(&text).map_err(|error| {
             // The message alone: what is around it may be a password.
             Error::Profile(format!("{}: {}", path.display(), error.message()))
         })?;
+        for (name, profile) in &mut profiles {
+            profile.tokens = tokens_of(&path, name);
+        }
         Ok(Self { path: Some(path), profiles })
+    }
+
+    /// The file with the tokens of a profile that logs in at a provider.
+    pub(crate) fn tokens(&self, name: &str) -> Result<PathBuf> {
+        self.path.as_ref().map(|path| tokens_of(path, name)).ok_or_else(no_folder)
     }
 
     /// The names, in alphabetical order, with what they stand for.
@@ -95,27 +138,27 @@ impl Profiles {
 
     /// Keeps a profile, and writes the file.
     pub fn set(&mut self, name: &str, profile: Profile) -> Result<()> {
-        if !address::is_profile(name) {
-            let problem = "use letters, digits, '-', '_' and '.'";
-            return Err(Error::Usage(format!("'{name}' is not the name of a profile: {problem}")));
-        }
+        check_name(name)?;
         self.profiles.insert(name.to_owned(), profile);
         self.write()
     }
 
     /// Forgets a profile that must be there, and writes the file.
     pub fn remove(&mut self, name: &str) -> Result<()> {
-        self.named(name)?;
+        let tokens = self.named(name)?.tokens.clone();
+        match fs::remove_file(&tokens) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::file(&tokens, error));
+            }
+            _ => {}
+        }
         self.profiles.remove(name);
         self.write()
     }
 
     /// The file appears whole or not at all, and nobody else can ever read it.
     fn write(&self) -> Result<()> {
-        let Some(path) = &self.path else {
-            let problem = "there is no folder for settings: set HOME or XDG_CONFIG_HOME";
-            return Err(Error::Profile(problem.to_owned()));
-        };
+        let path = self.path.as_ref().ok_or_else(no_folder)?;
         let text = toml::to_string(&self.profiles)
             .map_err(|error| Error::Profile(format!("{}: {error}", path.display())))?;
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -130,13 +173,31 @@ impl Profiles {
     }
 }
 
+fn tokens_of(path: &Path, name: &str) -> PathBuf {
+    path.with_file_name(format!("login-{name}.json"))
+}
+
+fn no_folder() -> Error {
+    let problem = "there is no folder for settings: set HOME or XDG_CONFIG_HOME";
+    Error::Profile(problem.to_owned())
+}
+
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    if address::is_profile(name) {
+        return Ok(());
+    }
+    let problem = "use letters, digits, '-', '_' and '.'";
+    Err(Error::Usage(format!("'{name}' is not the name of a profile: {problem}")))
+}
+
 /// Whether two URLs mean the same server.
 pub(crate) fn is_same(one: &str, other: &str) -> bool {
     one.trim_end_matches('/') == other.trim_end_matches('/')
 }
 
+#[expect(clippy::ref_option, reason = "serde calls it so")]
 fn exposed<S: Serializer>(auth: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    auth.as_ref().map(|it| it.expose_secret()).serialize(serializer)
+    auth.as_ref().map(ExposeSecret::expose_secret).serialize(serializer)
 }
 
 fn hidden<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
@@ -147,7 +208,8 @@ fn hidden<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretStr
 fn check_owner_only(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let metadata = fs::metadata(path).map_err(|error| Error::file(path, error))?;
-    if metadata.permissions().mode() & 0o077 == 0 {
+    let of_others = metadata.permissions().mode() & 0o077;
+    if of_others == 0 {
         return Ok(());
     }
     let path = path.display();
@@ -166,7 +228,11 @@ mod tests {
     use super::*;
 
     fn profile(auth: &str) -> Profile {
-        Profile { server: "http://localhost/v1".into(), auth: Some(auth.to_owned().into()) }
+        Profile {
+            server: "http://localhost/v1".into(),
+            auth: Some(auth.to_owned().into()),
+            ..Profile::default()
+        }
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use std::{
     io::{self, BufRead, BufReader, Read},
     path::Path,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use serde::{
@@ -12,6 +11,7 @@ use serde::{
     de::{Error as _, SeqAccess, Visitor},
 };
 use serde_json::{Deserializer, Map, Value};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::{Error, Result};
 
@@ -51,63 +51,79 @@ pub(crate) enum Cells {
     Text,
 }
 
-/// The objects of a file, read on a thread of its own. `name` is told in errors, which end it.
-pub(crate) fn read(
-    source: impl Read + Send + 'static,
-    name: String,
-    kind: Kind,
-    cells: Cells,
-) -> impl Iterator<Item = Result<Value>> {
-    let (sender, receiver) = sync_channel(AHEAD);
-    let rows = Rows { receiver, number: 0, name };
-    thread::spawn(move || {
-        let problem = match kind {
-            Kind::Csv => read_csv(source, cells, &sender),
-            Kind::Json | Kind::Ndjson => read_json(source, &sender),
-        };
-        if let Err(problem) = problem {
-            // Who does not listen any more need not be told.
-            let _ = sender.send(Err(problem));
-        }
-    });
-    rows
+/// The objects of a file, as a thread of its own reads them.
+pub(crate) struct Rows {
+    /// They, in their order.
+    pub(crate) receiver: Receiver<Value>,
+    pub(crate) reading: Reading,
 }
 
-struct Rows {
-    receiver: Receiver<Result<Value, String>>,
-    number: u64,
+/// The thread that reads a file.
+pub(crate) struct Reading {
+    thread: JoinHandle<Result<(), String>>,
     name: String,
 }
 
-impl Iterator for Rows {
-    type Item = Result<Value>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let problem = match self.receiver.recv().ok()? {
-            Ok(row @ Value::Object(_)) => {
-                self.number += 1;
-                return Some(Ok(row));
+impl Rows {
+    /// Begins to read. `name` is told in errors.
+    pub(crate) fn read(
+        source: impl Read + Send + 'static,
+        name: String,
+        kind: Kind,
+        cells: Cells,
+    ) -> Self {
+        let (sender, receiver) = channel(AHEAD);
+        let thread = thread::spawn(move || {
+            let mut output = Output { sender, number: 0 };
+            match kind {
+                Kind::Csv => read_csv(source, cells, &mut output),
+                Kind::Json | Kind::Ndjson => read_json(source, &mut output),
             }
-            Ok(_) => format!("number {} is not an object", self.number + 1),
-            Err(problem) => problem,
-        };
-        Some(Err(Error::Input(format!("{}: {problem}", self.name))))
+        });
+        Self { receiver, reading: Reading { thread, name } }
     }
 }
 
-type Sender = SyncSender<Result<Value, String>>;
+impl Reading {
+    /// Tells why the objects ended before the file did. The receiver must have come to its end, or
+    /// be gone.
+    pub(crate) fn check(self) -> Result<()> {
+        let name = self.name;
+        match self.thread.join() {
+            Ok(read) => read.map_err(|problem| Error::Input(format!("{name}: {problem}"))),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+/// Where objects go that were read.
+struct Output {
+    sender: Sender<Value>,
+    number: u64,
+}
+
+impl Output {
+    /// Whether somebody wants more.
+    fn send(&mut self, row: Value) -> Result<bool, String> {
+        self.number += 1;
+        if !row.is_object() {
+            return Err(format!("number {} is not an object", self.number));
+        }
+        Ok(self.sender.blocking_send(row).is_ok())
+    }
+}
 
 /// A list, or objects one after the other.
-fn read_json(source: impl Read, sender: &Sender) -> Result<(), String> {
+fn read_json(source: impl Read, output: &mut Output) -> Result<(), String> {
     let mut reader = BufReader::with_capacity(1 << 16, source);
     let is_list = first_byte(&mut reader).map_err(|error| error.to_string())? == Some(b'[');
     let mut deserializer = Deserializer::from_reader(reader);
     if is_list {
-        let read = deserializer.deserialize_seq(Each(sender)).and_then(|()| deserializer.end());
+        let read = deserializer.deserialize_seq(Each(output)).and_then(|()| deserializer.end());
         return read.map_err(|error| error.to_string());
     }
     for row in deserializer.into_iter() {
-        if sender.send(Ok(row.map_err(|error| error.to_string())?)).is_err() {
+        if !output.send(row.map_err(|error| error.to_string())?)? {
             break;
         }
     }
@@ -132,7 +148,7 @@ fn first_byte(reader: &mut impl BufRead) -> io::Result<Option<u8>> {
 }
 
 /// Sends each element of a list.
-struct Each<'a>(&'a Sender);
+struct Each<'a>(&'a mut Output);
 
 impl<'de> Visitor<'de> for Each<'_> {
     type Value = ();
@@ -143,20 +159,22 @@ impl<'de> Visitor<'de> for Each<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         while let Some(row) = list.next_element()? {
-            self.0.send(Ok(row)).map_err(|_| A::Error::custom("nobody reads on"))?;
+            if !self.0.send(row).map_err(A::Error::custom)? {
+                break;
+            }
         }
         Ok(())
     }
 }
 
-fn read_csv(source: impl Read, cells: Cells, sender: &Sender) -> Result<(), String> {
+fn read_csv(source: impl Read, cells: Cells, output: &mut Output) -> Result<(), String> {
     let mut reader = csv::Reader::from_reader(source);
     let names = reader.headers().map_err(|error| error.to_string())?.clone();
     for record in reader.records() {
         let record = record.map_err(|error| error.to_string())?;
         let fields = names.iter().zip(&record).filter(|(_, cell)| !cell.is_empty());
         let fields = fields.map(|(name, cell)| (name.to_owned(), value(cell, cells)));
-        if sender.send(Ok(Value::Object(fields.collect::<Map<_, _>>()))).is_err() {
+        if !output.send(Value::Object(fields.collect::<Map<_, _>>()))? {
             break;
         }
     }
@@ -177,13 +195,20 @@ mod tests {
 
     use super::*;
 
-    fn all(text: &'static str, kind: Kind, cells: Cells) -> Vec<Result<Value, String>> {
-        let rows = read(text.as_bytes(), "file".to_owned(), kind, cells);
-        rows.map(|row| row.map_err(|error| error.to_string())).collect()
+    /// What was read, and the error that ended it.
+    fn all(text: &'static str, kind: Kind, cells: Cells) -> (Value, Option<String>) {
+        let mut rows = Rows::read(text.as_bytes(), "file".to_owned(), kind, cells);
+        let mut values = Vec::new();
+        while let Some(row) = rows.receiver.blocking_recv() {
+            values.push(row);
+        }
+        (values.into(), rows.reading.check().err().map(|error| error.to_string()))
     }
 
     fn values(text: &'static str, kind: Kind, cells: Cells) -> Value {
-        all(text, kind, cells).into_iter().collect::<Result<Value, _>>().unwrap()
+        let (values, error) = all(text, kind, cells);
+        assert_eq!(error, None);
+        values
     }
 
     #[test]
@@ -227,10 +252,9 @@ mod tests {
             ("[{\"a\": 1}] x", Kind::Json, "file: trailing characters"),
             ("a,b\n1,2\n1,2,3\n", Kind::Csv, "found record with 3 fields"),
         ] {
-            let rows = all(text, kind, Cells::Guessed);
-            assert!(rows[0].is_ok());
-            let error = rows[1].as_ref().unwrap_err();
-            assert!(error.contains(expected), "{text}: {error}");
+            let (values, error) = all(text, kind, Cells::Guessed);
+            assert_eq!(values.as_array().map(Vec::len), Some(1));
+            assert!(error.as_ref().is_some_and(|it| it.contains(expected)), "{text}: {error:?}");
         }
     }
 
@@ -238,8 +262,9 @@ mod tests {
     fn who_stops_reading_ends_the_thread() {
         let text = "{\"a\": 1}\n".repeat(10 * AHEAD);
         let source = std::io::Cursor::new(text);
-        let mut rows = read(source, "file".to_owned(), Kind::Ndjson, Cells::Guessed);
-        assert!(rows.next().is_some());
-        drop(rows);
+        let mut rows = Rows::read(source, "file".to_owned(), Kind::Ndjson, Cells::Guessed);
+        assert!(rows.receiver.blocking_recv().is_some());
+        drop(rows.receiver);
+        assert!(rows.reading.check().is_ok());
     }
 }

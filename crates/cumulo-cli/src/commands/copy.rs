@@ -56,6 +56,6 @@ impl Copy {
         let to = &self.destination.target;
         let message =
             format!("{to} had other objects, which stay as they are\n  `cumulo diff` shows them");
-        Err(Error::Unfinished { message, code: 5 })
+        Err(Error::Incomplete { message, code: 5 })
     }
 }

@@ -147,13 +147,14 @@ pub(super) fn question(
     client: &Client,
     params: &[Param],
 ) -> Result<Option<String>> {
-    let page = list::of(client, target, params)?.page_size(SHOWN).page()?;
-    let count = page.total.unwrap_or(page.rows.len() as u64);
+    // Kinto tells how many there are only if nothing else is asked for.
+    let count = list::of(client, target, params)?.count()?;
     let limit = params.iter().find(|it| it.0 == "_limit").map(|it| list::limit(&it.1));
     let count = limit.transpose()?.map_or(count, |limit| count.min(limit as u64));
     if count == 0 {
         return Ok(None);
     }
+    let page = list::of(client, target, params)?.page_size(SHOWN).page()?;
     let ids = page.rows.iter().take(SHOWN).filter_map(|row: &Value| row.get("id")?.as_str());
     let more = if count > SHOWN as u64 { ", …" } else { "" };
     let ids: Vec<_> = ids.collect();

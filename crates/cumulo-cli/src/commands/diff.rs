@@ -57,6 +57,6 @@ impl Diff {
         }
         let (from, to) = (&self.source.target, &self.destination.target);
         let message = format!("{to} differs from {from}: {}", planned.words());
-        Err(Error::Unfinished { message, code: 1 })
+        Err(Error::Incomplete { message, code: 1 })
     }
 }

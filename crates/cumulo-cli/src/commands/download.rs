@@ -92,7 +92,7 @@ impl Download {
 fn to_file(path: &Path, write: impl FnOnce(&mut BufWriter<&fs::File>) -> Result<()>) -> Result<()> {
     let failed = |error| Error::file(path, error);
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let file = readable().tempfile_in(folder).map_err(failed)?;
     let mut out = BufWriter::with_capacity(1 << 16, file.as_file());
     write(&mut out).map_err(|error| match error {
         Error::Output(error) => failed(error),
@@ -102,4 +102,12 @@ fn to_file(path: &Path, write: impl FnOnce(&mut BufWriter<&fs::File>) -> Result<
     drop(out);
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// Temporary files that others may read as they may read any new file.
+fn readable() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder
 }

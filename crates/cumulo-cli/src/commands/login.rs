@@ -1,13 +1,24 @@
 //! `cumulo login`
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    fs,
+    io::{self, IsTerminal as _},
+    path::Path,
+    sync::Arc,
+};
 
+use cumulo_client::{
+    Auth,
+    auth::oidc::{BrowserLogin, DeviceLogin},
+    blocking::Client,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use super::line;
 use crate::{
-    Connect, Context, Error, Format, Profile, Profiles, Result, Surroundings, profiles::is_same,
+    Connect, Context, Credentials, Error, Format, Profile, Profiles, Result, Surroundings,
+    profiles::{check_name, is_same},
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -23,12 +34,13 @@ Examples:
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["url", "list"]))]
 pub struct Login {
     /// The server, with its version
     url: Option<String>,
     /// Show the profiles, without their secrets
-    #[arg(long, conflicts_with_all = ["user", "token", "anonymous"])]
+    #[arg(long, conflicts_with_all = ["user", "token", "openid", "anonymous"])]
     list: bool,
     /// Name of the user; only the password is asked for
     #[arg(long, value_name = "NAME", group = "who")]
@@ -36,6 +48,13 @@ pub struct Login {
     /// Ask for a bearer token
     #[arg(long, group = "who")]
     token: bool,
+    /// Log in at a provider that the server trusts, with the browser
+    #[arg(long, value_name = "PROVIDER", num_args = 0..=1, default_missing_value = "")]
+    #[arg(group = "who")]
+    openid: Option<String>,
+    /// Log in with the browser of another device
+    #[arg(long, requires = "openid")]
+    device: bool,
     /// Without credentials
     #[arg(long, group = "who")]
     anonymous: bool,
@@ -52,21 +71,42 @@ impl Login {
         let url = server(url)?;
         let mut profiles = context.profiles()?.clone();
         let name = context.profile_name();
+        check_name(name)?;
         check_free(&profiles, name, &url)?;
-        let auth = self.auth()?;
-        let client = context.connect_to(&url, auth.as_ref())?;
-        let info = client.server_info()?;
-        let who = match (&info.user, &auth) {
-            (Some(user), _) => user.id.clone(),
-            (None, None) => "nobody".to_owned(),
-            (None, Some(_)) => {
-                let problem = format!("{url} does not know these credentials");
-                return Err(cumulo_client::Error::Login(problem).into());
-            }
+        let (who, auth) = if let Some(provider) = &self.openid {
+            let tokens = profiles.tokens(name)?;
+            (self.at_provider(&context, &url, provider, &tokens)?, None)
+        } else {
+            let auth = self.auth()?;
+            let credentials = auth.clone().map(Credentials::Text);
+            (who(&context.connect_to(&url, credentials.as_ref())?, auth.is_some())?, auth)
         };
-        profiles.set(name, Profile { server: url.clone(), auth })?;
+        let openid = self.openid.clone();
+        profiles.set(name, Profile { server: url.clone(), auth, openid, ..Profile::default() })?;
         context.remark(&format!("{who} at {url}, kept as the profile '{name}'"));
         Ok(())
+    }
+
+    /// Logs in at a provider. The tokens of an earlier login are kept until this is done.
+    fn at_provider(
+        &self,
+        context: &Context,
+        url: &str,
+        provider: &str,
+        tokens: &Path,
+    ) -> Result<String> {
+        let fresh = tokens.with_extension("new");
+        let _ = fs::remove_file(&fresh);
+        let auth: Arc<dyn Auth> = if self.device {
+            let login = DeviceLogin::new().cache_file(&fresh);
+            Arc::new(if provider.is_empty() { login } else { login.provider(provider) })
+        } else {
+            let login = BrowserLogin::new().cache_file(&fresh);
+            Arc::new(if provider.is_empty() { login } else { login.provider(provider) })
+        };
+        let who = who(&context.connect_as(url, Some(auth))?, true)?;
+        fs::rename(&fresh, tokens).map_err(|error| Error::file(tokens, error))?;
+        Ok(who)
     }
 
     /// The credentials: those of the option or the environment, or what is answered.
@@ -95,10 +135,26 @@ impl Login {
 
     fn list(&self, context: &Context) -> Result<()> {
         let rows = context.profiles()?.iter().map(|(name, profile)| {
-            let who = profile.auth.as_ref().map(|auth| who(auth.expose_secret()));
-            Ok(json!({"profile": name, "server": profile.server, "user": who}))
+            let user = match (&profile.auth, &profile.openid) {
+                (Some(auth), _) => Some(shown(auth.expose_secret())),
+                (None, openid) => openid.as_ref().map(|_| "OpenID"),
+            };
+            Ok(json!({"profile": name, "server": profile.server, "user": user}))
         });
         context.output(&self.format).rows(rows)
+    }
+}
+
+/// Who the server takes us for.
+fn who(client: &Client, has_credentials: bool) -> Result<String> {
+    let info = client.server_info()?;
+    match info.user {
+        Some(user) => Ok(user.id),
+        None if has_credentials => {
+            let problem = format!("{} does not know these credentials", info.url);
+            Err(cumulo_client::Error::Login(problem).into())
+        }
+        None => Ok("nobody".to_owned()),
     }
 }
 
@@ -130,7 +186,7 @@ fn check_free(profiles: &Profiles, name: &str, url: &str) -> Result<()> {
 }
 
 /// Of credentials what is no secret: the user, or the kind of the token.
-fn who(auth: &str) -> &str {
+fn shown(auth: &str) -> &str {
     let end = auth.find([':', ' ']).unwrap_or_default();
     &auth[..end]
 }
@@ -170,7 +226,7 @@ mod tests {
             ("ann:a b", "ann"),
             ("secret", ""),
         ] {
-            assert_eq!(who(auth), expected);
+            assert_eq!(shown(auth), expected);
         }
     }
 }

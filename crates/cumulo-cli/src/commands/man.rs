@@ -12,7 +12,7 @@ use crate::{Error, Result, Surroundings};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  cumulo man | man -l -
+  cumulo man > cumulo.1
   cumulo man man1";
 
 /// The arguments.

@@ -26,8 +26,8 @@ pub struct Patch {
     #[arg(long, group = "type")]
     merge: bool,
     /// The data is a list of operations on `/data/…` and `/permissions/…` (RFC 6902)
-    #[arg(long, group = "type", conflicts_with_all = ["permission", "full"])]
-    json_patch: bool,
+    #[arg(long = "json-patch", group = "type", conflicts_with_all = ["permission", "full"])]
+    operations: bool,
     /// Only if it has this timestamp
     #[arg(long, value_name = "TIMESTAMP", value_parser = timestamp)]
     if_match: Option<Timestamp>,
@@ -63,7 +63,7 @@ impl Patch {
                 return Err(Error::Usage("say what to change: name=text, JSON, …".to_owned()));
             }
             (None, Some(permissions)) => permissions.clone().into(),
-            (Some(data), _) if self.json_patch => Changes::json(data),
+            (Some(data), _) if self.operations => Changes::json(data),
             (Some(data), _) if self.merge => Changes::merge(data),
             (Some(data), _) => Changes::basic(if data.is_null() { json!({}) } else { data }),
         })

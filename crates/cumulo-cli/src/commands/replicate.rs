@@ -231,7 +231,7 @@ pub(super) fn tell(context: &Context, report: &Report) -> Result<()> {
     if conflicts + failures > told {
         let _ = write!(message, "\n  … and {} more", conflicts + failures - told);
     }
-    Err(Error::Unfinished { message, code: if failures > 0 { 6 } else { 5 } })
+    Err(Error::Incomplete { message, code: if failures > 0 { 6 } else { 5 } })
 }
 
 fn why(Problem { path, error, .. }: &Problem) -> String {

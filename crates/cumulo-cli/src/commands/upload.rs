@@ -1,34 +1,34 @@
 //! `cumulo upload`
 
 use std::{
+    fmt::Write as _,
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write as _},
     path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
-use cumulo_client::{Permissions, blocking::Client};
-use indicatif::ProgressBar;
-use serde_json::Value;
+use cumulo_client::{Counts, Permissions, Summary, blocking::Resource};
+use futures_util::{StreamExt as _, stream};
+use indicatif::{HumanCount, ProgressBar};
 
-use super::number;
 use crate::{
     Address, Connect, Context, Error, Result, Surroundings, Unit,
-    address::Target,
     input::Input,
-    rows::{self, Cells, Kind},
+    rows::{Cells, Kind, Rows},
 };
 
-/// How many objects are held and sent at once.
-const AT_ONCE: usize = 2_000;
+/// How many failures are told one by one.
+const SHOWN: usize = 10;
 
 pub(super) const EXAMPLES: &str = "\
-Objects with an `id` are written under it, others get a new one. The timestamps in files are not
-compared with those on the server. What was sent before an error stays.
+Objects with an `id` are created under it, others get a new one. One that is there already is an
+error, unless --overwrite or --if-not-exists says what to do. What was sent before an error stays.
 
 Examples:
   cumulo upload articles.ndjson blog/articles
-  cumulo upload articles.csv more.json blog/articles --if-not-exists
-  cumulo upload - blog/articles --kind csv < articles.csv";
+  cumulo upload articles.csv more.json blog/articles --overwrite
+  cumulo upload - blog/articles --kind csv --if-not-exists < articles.csv";
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -43,6 +43,9 @@ pub struct Upload {
     /// Take all cells of CSV as text; otherwise numbers, `true`, `null` and JSON are what they are
     #[arg(long)]
     text: bool,
+    /// Replace those that are there
+    #[arg(long, conflicts_with = "if_not_exists")]
+    overwrite: bool,
     /// Leave those alone that are there
     #[arg(long)]
     if_not_exists: bool,
@@ -59,28 +62,61 @@ impl Upload {
         let Some((address, files)) = self.args.split_last() else { return Ok(()) };
         let address: Address = address.parse()?;
         let client = context.at(&address)?;
-        let mut upload = Sending {
-            target: address.target.into_list(),
-            if_not_exists: self.if_not_exists,
-            permissions: self.permissions()?,
-            client,
-            sent: 0,
+        let target = address.target.into_list();
+        let Some(resource) = target.resource(&client) else {
+            return Err(Error::Usage(format!("{target} is no list that objects can be sent to")));
         };
+        let permissions = self.permissions()?;
         // What can't be read is found before anything is sent.
         let files: Vec<_> = files.iter().map(|it| self.source(it)).collect::<Result<_>>()?;
+        let mut all = Sent::default();
         for source in files {
             let bar = context.progress(Unit::Bytes, source.bytes);
-            let cells = if self.text { Cells::Text } else { Cells::Guessed };
-            let rows = rows::read(bar.wrap_read(source.reader), source.name, source.kind, cells);
-            let done = upload.all(rows, &bar);
+            let sent = self.send(&resource, source, permissions.clone(), &bar);
             bar.finish_and_clear();
-            if let Err(error) = done {
-                context.remark(&format!("{} sent before:", objects(upload.sent)));
-                return Err(error);
+            match sent {
+                Ok(sent) => all.add(sent),
+                Err(error) => {
+                    context.remark(&format!("sent before the error: {}", all.counts()));
+                    return Err(error);
+                }
             }
         }
-        context.remark(&format!("{} sent to {}", objects(upload.sent), upload.target));
-        Ok(())
+        context.remark(&format!("{target}: {}", all.counts()));
+        all.check()
+    }
+
+    fn send(
+        &self,
+        resource: &Resource,
+        source: Source,
+        permissions: Option<Permissions>,
+        bar: &ProgressBar,
+    ) -> Result<Summary> {
+        let cells = if self.text { Cells::Text } else { Cells::Guessed };
+        let reader = bar.wrap_read(source.reader);
+        let Rows { mut receiver, reading } = Rows::read(reader, source.name, source.kind, cells);
+        let rows = stream::poll_fn(move |cx| receiver.poll_recv(cx)).map(Ok);
+        let shown = AtomicUsize::new(0);
+        let (beside, quiet) = (bar.clone(), self.connect.quiet);
+        let mut upload = resource.upload_stream(rows).on_failure(move |failure| {
+            if !quiet && shown.fetch_add(1, Ordering::Relaxed) < SHOWN {
+                let text = format!("object {}: {}", failure.index + 1, failure.error);
+                // Nobody is left to tell if this fails.
+                let _ = beside.suspend(|| writeln!(io::stderr(), "{text}"));
+            }
+        });
+        if self.overwrite {
+            upload = upload.overwrite();
+        } else if self.if_not_exists {
+            upload = upload.if_not_exists();
+        }
+        if let Some(permissions) = permissions {
+            upload = upload.permissions(permissions);
+        }
+        let summary = upload.send()?;
+        reading.check()?;
+        Ok(summary)
     }
 
     fn permissions(&self) -> Result<Option<Permissions>> {
@@ -105,10 +141,6 @@ impl Upload {
     }
 }
 
-fn objects(n: u64) -> String {
-    number(n, "object", "objects")
-}
-
 /// A file that is open.
 struct Source {
     reader: Box<dyn Read + Send>,
@@ -117,61 +149,40 @@ struct Source {
     name: String,
 }
 
-struct Sending {
-    client: Client,
-    target: Target,
-    if_not_exists: bool,
-    permissions: Option<Permissions>,
-    sent: u64,
+/// What was sent of all files.
+#[derive(Default)]
+struct Sent {
+    counts: Counts,
+    failure: Option<cumulo_client::Error>,
 }
 
-impl Sending {
-    /// Sends objects in the order in which they come.
-    fn all(&mut self, rows: impl Iterator<Item = Result<Value>>, bar: &ProgressBar) -> Result<()> {
-        let mut rows = rows.peekable();
-        while rows.peek().is_some() {
-            let mut some = Vec::new();
-            let mut problem = None;
-            for row in rows.by_ref().take(AT_ONCE) {
-                match row {
-                    Ok(row) => some.push(row),
-                    Err(error) => {
-                        problem = Some(error);
-                        break;
-                    }
-                }
-            }
-            self.some(some)?;
-            bar.tick();
-            if let Some(problem) = problem {
-                return Err(problem);
-            }
-        }
-        Ok(())
+impl Sent {
+    fn add(&mut self, summary: Summary) {
+        self.counts.created += summary.counts.created;
+        self.counts.replaced += summary.counts.replaced;
+        self.counts.skipped += summary.counts.skipped;
+        self.counts.failed += summary.counts.failed;
+        let first = summary.failures.into_iter().next().map(|it| it.error);
+        self.failure = self.failure.take().or(first);
     }
 
-    fn some(&mut self, rows: Vec<Value>) -> Result<()> {
-        let batch = self.client.batch();
-        let Some(resource) = self.target.resource(&batch) else {
-            let target = &self.target;
-            return Err(Error::Usage(format!("{target} is no list that objects can be sent to")));
-        };
-        let count = rows.len() as u64;
-        for row in rows {
-            let mut write = if self.if_not_exists {
-                resource.create(row).if_not_exists()
-            } else if row.get("id").is_some() {
-                resource.update(row).overwrite()
-            } else {
-                resource.create(row)
-            };
-            if let Some(permissions) = &self.permissions {
-                write = write.permissions(permissions.clone());
-            }
-            let _ticket = write.send();
+    /// In words.
+    fn counts(&self) -> String {
+        let Counts { created, replaced, skipped, failed, .. } = self.counts;
+        let named = [(replaced, "replaced"), (skipped, "left alone"), (failed, "failed")];
+        let mut text = format!("{} created", HumanCount(created));
+        for (count, name) in named.into_iter().filter(|(count, _)| *count > 0) {
+            // Texts take everything.
+            let _ = write!(text, ", {} {name}", HumanCount(count));
         }
-        batch.send()?;
-        self.sent += count;
-        Ok(())
+        text
+    }
+
+    fn check(self) -> Result<()> {
+        let Counts { failed, .. } = self.counts;
+        match self.failure {
+            Some(cause) => Err(Error::Partly { failed, total: self.counts.done(), cause }),
+            None => Ok(()),
+        }
     }
 }

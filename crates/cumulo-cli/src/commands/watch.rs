@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use cumulo_client::{Blocking, Error as ClientError, Fresh, OnBackoff, Resource, Timestamp};
+use cumulo_client::{
+    Blocking, Error as ClientError, Fresh, OnBackoff, Refusal, Resource, Timestamp,
+};
 use serde_json::Value;
 
 use super::{list, timestamp};
@@ -79,7 +81,7 @@ impl Watch {
                 Ok(None) => thread::sleep(self.interval),
                 Err(error) if may_pass(&error) => {
                     context.remark(&format!("cumulo: {error}; going on"));
-                    let asked = error.refusal().and_then(|it| it.retry_after()).unwrap_or_default();
+                    let asked = error.refusal().and_then(Refusal::retry_after).unwrap_or_default();
                     thread::sleep(self.interval.max(asked).max(Duration::from_secs(1)));
                 }
                 Err(error) => return Err(error.into()),

@@ -1,6 +1,9 @@
 //! CSV, as RFC 4180 has it, with a line of names and lines that end as on Unix.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use csv::{ErrorKind, Writer};
 use serde_json::Value;
@@ -11,17 +14,17 @@ use crate::Result;
 pub(super) fn rows(
     out: &mut impl Write,
     columns: &[String],
-    rows: impl Iterator<Item = Result<Value>>,
+    mut rows: impl Iterator<Item = Result<Value>>,
 ) -> Result<()> {
     if columns.is_empty() {
-        return rows.map(|row| row.map(|_| ())).collect();
+        return rows.try_for_each(|row| row.map(|_| ()));
     }
     let mut writer = Writer::from_writer(out);
     writer.write_record(columns).map_err(io_error)?;
     for row in rows {
         let row = row?;
         let cells = columns.iter().map(|name| cell::text(&row, name));
-        writer.write_record(cells.map(|it| it.into_owned())).map_err(io_error)?;
+        writer.write_record(cells.map(Cow::into_owned)).map_err(io_error)?;
     }
     Ok(writer.flush()?)
 }

@@ -1,6 +1,6 @@
 //! Tables for people. Widths come from the first rows; on a terminal, what is wider is cut.
 
-use std::{borrow::Cow, io::Write};
+use std::{borrow::Cow, io::Write, iter::repeat_n};
 
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -47,10 +47,10 @@ pub(super) fn rows(
     names: &[String],
     width: Option<usize>,
     sample: &[Value],
-    rest: impl Iterator<Item = Result<Value>>,
+    mut rest: impl Iterator<Item = Result<Value>>,
 ) -> Result<()> {
     if names.is_empty() {
-        return rest.map(|row| row.map(|_| ())).collect();
+        return rest.try_for_each(|row| row.map(|_| ()));
     }
     let mut columns: Vec<_> = names.iter().map(|name| Column::new(name, sample)).collect();
     if let Some(width) = width {
@@ -113,7 +113,9 @@ fn line(
         let shown = cut(&shown, is_cut.then_some(column.width));
         let space = column.width.saturating_sub(shown.width());
         let (before, after) = if column.is_number { (space, 0) } else { (0, space) };
-        line += &format!("{:before$}{shown}{:after$}{:GAP$}", "", "", "");
+        line.extend(repeat_n(' ', before));
+        line += &shown;
+        line.extend(repeat_n(' ', after + GAP));
     }
     Ok(writeln!(out, "{}", line.trim_end())?)
 }

@@ -1,0 +1,441 @@
+//! The commands for people, as people type them, against a server.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use cumulo_e2e::{Program, Server, Storage};
+use serde_json::{Value, json};
+
+const SETTINGS: [(&str, &str); 7] = [
+    ("kinto.includes", "kinto.plugins.accounts kinto.plugins.default_bucket kinto.plugins.history"),
+    ("multiauth.policies", "account"),
+    (
+        "multiauth.policy.account.use",
+        "kinto.plugins.accounts.authentication.AccountsAuthenticationPolicy",
+    ),
+    ("kinto.account_create_principals", "system.Everyone"),
+    ("kinto.bucket_create_principals", "account:alice"),
+    ("kinto.experimental_permissions_endpoint", "true"),
+    ("kinto.paginate_by", "100"),
+];
+
+/// A server that knows Alice, and her folder, in which she has logged in.
+struct Alice {
+    folder: tempfile::TempDir,
+    server: Server,
+}
+
+impl Alice {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let program = Program::cumulo(Path::new(env!("CARGO_BIN_EXE_cumulo")));
+        let storage = Storage::Memory;
+        let server = Server::start(&program, folder.path(), &storage, &SETTINGS).unwrap();
+        let account = json!({"data": {"password": "secret"}});
+        let mut connection = server.connect().unwrap();
+        connection.json("PUT", "/v1/accounts/alice", Some(&account)).unwrap().succeeded().unwrap();
+        let alice = Self { folder, server };
+        alice.done(&["login", &alice.url(), "--user", "alice"], "secret\n");
+        alice
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/v1", self.server.address)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        let programs = Path::new(env!("CARGO_BIN_EXE_cumulo")).parent().unwrap();
+        command
+            .current_dir(&self.folder)
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn cumulo(&self, args: &[&str]) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_cumulo"));
+        command.args(args);
+        command
+    }
+
+    /// What a command prints that must succeed.
+    fn done(&self, args: &[&str], input: &str) -> String {
+        let output = run(&mut self.cumulo(args), input);
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let printed = self.done(args, "");
+        serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
+    }
+
+    /// How a command ends that must fail, and what it says.
+    fn fails(&self, args: &[&str]) -> (i32, String) {
+        let output = run(&mut self.cumulo(args), "");
+        assert_eq!(text(&output.stdout), "", "{args:?}");
+        (output.status.code().unwrap(), text(&output.stderr))
+    }
+
+    /// A bucket with a bit of everything.
+    fn blog(&self) {
+        for args in [
+            &["put", "blog"][..],
+            &["put", "blog/articles"],
+            &["put", "blog/drafts"],
+            &["put", "/buckets/blog/groups/editors", "members:=[\"account:alice\"]"],
+            &["put", "blog/articles/first", "title=First", "price:=3.5", "tags:=[\"a\"]"],
+            &["put", "blog/articles/second", "title=Second", "price:=2"],
+        ] {
+            self.done(args, "");
+        }
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        fs::write(self.folder.path().join(name), content).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+}
+
+fn run(command: &mut Command, input: &str) -> Output {
+    let mut process = command.spawn().unwrap();
+    // It may end without reading.
+    let _ = process.stdin.take().unwrap().write_all(input.as_bytes());
+    process.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The commands that the help of a command shows.
+fn examples(help: &str) -> Vec<String> {
+    let (_, shown) = help.split_once("Example").unwrap_or_default();
+    let shown = shown.replace("\\\n", " ");
+    shown.lines().skip(1).map(|line| line.trim().to_owned()).filter(|it| !it.is_empty()).collect()
+}
+
+#[test]
+fn every_example_of_the_help_works() {
+    let alice = Alice::new();
+    alice.write("article.json", r#"{"title": "From a file"}"#);
+    alice.write("articles.ndjson", "{\"title\": \"A\"}\n{\"title\": \"B\"}\n");
+    alice.write("articles.csv", "id,title,price\nc,\"C, or so\",3\n");
+    alice.write("more.json", r#"[{"id": "d", "title": "D"}]"#);
+    for name in [
+        "get",
+        "put",
+        "patch",
+        "delete",
+        "list",
+        "watch",
+        "history",
+        "upload",
+        "download",
+        "login",
+        "info",
+        "completions",
+        "man",
+        "logout",
+    ] {
+        alice.blog();
+        let examples = examples(&alice.done(&[name, "--help"], ""));
+        assert!(!examples.is_empty(), "{name} shows no example");
+        for example in examples {
+            assert!(example.contains(&format!("cumulo {name}")), "{example}");
+            let line = example.replace("127.0.0.1:8888", &alice.server.address.to_string());
+            let mut command = alice.command("bash");
+            command.args(["-o", "pipefail", "-c", &line]);
+            // The profile 'default' is there already.
+            command.env("XDG_CONFIG_HOME", alice.folder.path().join(".config"));
+            let input = match (name, line.contains("--user")) {
+                ("login", true) => "secret\n",
+                ("login", false) => "alice\nsecret\n",
+                _ => "",
+            };
+            let output = run(&mut command, input);
+            assert!(output.status.success(), "{example}: {}", text(&output.stderr));
+        }
+    }
+    assert_eq!(
+        alice.done(&["list", "blog/articles", "id=c", "--columns", "title,price"], ""),
+        "{\"title\":\"C, or so\",\"price\":3}\n"
+    );
+    assert!(alice.read("some.csv").starts_with("id,title,price\n"));
+    assert!(
+        alice.read("man1/cumulo-upload.1").contains("NDJSON")
+            || alice.read("man1/cumulo-upload.1").contains("JSON")
+    );
+    assert!(alice.read("_cumulo").contains("history"));
+}
+
+#[test]
+fn objects_are_written_changed_and_deleted() {
+    let alice = Alice::new();
+    alice.done(&["put", "blog", "--permission", "read=system.Everyone"], "");
+    alice.done(&["put", "blog/articles"], "");
+    let first = alice.json(&["put", "blog/articles/first", "title=First", "n:=1"]);
+    assert_eq!(
+        (&first["title"], &first["n"], &first["id"]),
+        (&json!("First"), &json!(1), &json!("first"))
+    );
+    let timestamp = first["last_modified"].to_string();
+
+    let (code, error) = alice.fails(&["put", "blog/articles/first", "n:=2", "--if-match", "7"]);
+    assert_eq!(code, 5, "{error}");
+    assert!(error.contains("cumulo get"), "{error}");
+    alice.done(&["put", "blog/articles/first", "title=New", "--if-match", &timestamp], "");
+    let kept = alice.json(&["put", "blog/articles/first", "title=Other", "--if-not-exists"]);
+    assert_eq!(kept["title"], "New");
+
+    alice.done(
+        &["patch", "blog/articles/first", "--merge", r#"{"a": {"b": 1}, "title": null}"#],
+        "",
+    );
+    let operations = r#"[{"op": "add", "path": "/data/a/c", "value": 2}]"#;
+    alice.done(&["patch", "blog/articles/first", "--json-patch", operations], "");
+    let full =
+        alice.json(&["patch", "blog/articles/first", "--permission", "read=account:bob", "--full"]);
+    assert_eq!(full["data"]["a"], json!({"b": 1, "c": 2}));
+    assert_eq!(full["permissions"]["read"], json!(["account:bob"]));
+
+    let copy = full.to_string().replace("\"first\"", "\"copy\"");
+    let copied = alice.done(&["put", "blog/articles/copy", "--full", "--overwrite", "-"], &copy);
+    assert_eq!(
+        serde_json::from_str::<Value>(&copied).unwrap()["permissions"]["read"],
+        json!(["account:bob"])
+    );
+    let made = alice.json(&["put", "blog/articles/", "title=Made"]);
+    let made = format!("blog/articles/{}", made["id"].as_str().unwrap());
+    assert_eq!(
+        alice.json(&[
+            "get",
+            &format!("{}/buckets/blog/collections/articles/records/copy", alice.url())
+        ])["id"],
+        "copy"
+    );
+    assert_eq!(alice.json(&["get", &format!("default:{made}")])["title"], "Made");
+
+    alice.done(&["delete", &made], "");
+    assert_eq!(alice.fails(&["get", &made]).0, 3);
+    assert_eq!(alice.fails(&["delete", &made]).0, 3);
+    alice.done(&["delete", &made, "--if-exists"], "");
+    for (args, asked) in [
+        (&["delete", "blog"][..], "Delete blog with 1 collection and 0 groups?"),
+        (&["delete", "blog/articles"], "Delete blog/articles with 2 records?"),
+        (&["delete", "blog/articles/", "id=copy"], "Delete 1 object of blog/articles/ (copy)?"),
+    ] {
+        let (code, error) = alice.fails(args);
+        assert_eq!(code, 2, "{args:?}");
+        assert!(error.contains(asked) && error.contains("--yes"), "{error}");
+    }
+    alice.done(&["put", "blog/many"], "");
+    alice.done(&["upload", "-", "blog/many"], &"{}".repeat(1_207));
+    let (_, error) = alice.fails(&["delete", "blog/many/"]);
+    assert!(error.contains("Delete 1,207 objects of blog/many/ (") && error.contains(", …)?"));
+    let (_, error) = alice.fails(&["delete", "blog/many/", "_limit=7"]);
+    assert!(error.contains("Delete 7 objects"), "{error}");
+    alice.done(&["delete", "blog/many/", "_limit=7", "--yes"], "");
+    assert_eq!(alice.done(&["list", "blog/many", "--count"], ""), "1200\n");
+    alice.done(&["delete", "blog/articles/", "id=copy", "--yes"], "");
+    assert_eq!(alice.done(&["list", "blog/articles", "--count"], ""), "1\n");
+    alice.done(&["delete", "blog", "--yes"], "");
+    assert_eq!(alice.done(&["list"], ""), "");
+}
+
+#[test]
+fn the_exit_code_tells_what_kind_of_error_it_is() {
+    let alice = Alice::new();
+    alice.blog();
+    let nobody = ["list", "blog", "--auth", "alice:wrong"];
+    let nowhere = ["list", "--server", "http://127.0.0.1:1/v1", "--retry", "0"];
+    for (args, expected, words) in [
+        (&["get", "a/b/c/d"][..], 2, "expected BUCKET"),
+        (&["get", "blog/"], 2, "cumulo list blog/"),
+        (&["list", "blog/articles/first"], 2, "cumulo get blog/articles/first"),
+        (&["put", "blog/x y"], 2, "not a valid id"),
+        (&["get", "blog/articles/third"], 3, "there is no record 'third'"),
+        (&nobody[..], 4, "cumulo login"),
+        (&["get", "/accounts/bob"], 4, "cumulo"),
+        (&["delete", "blog/articles/first", "--if-match", "7"], 5, "412"),
+        (&["put", "blog/articles/x", "{\"a\":"], 6, "the data is not JSON"),
+        (&["list", "blog/articles", "min_last_modified=x"], 6, "min_last_modified"),
+        (&nowhere[..], 8, "is the server running"),
+        (&["list", "nowhere:blog"], 1, "there is no profile 'nowhere' (there are: default)"),
+    ] {
+        let (code, error) = alice.fails(args);
+        assert_eq!(code, expected, "{args:?}: {error}");
+        assert!(error.contains(words), "{args:?}: {error}");
+        let first = error.lines().next().unwrap();
+        assert_eq!(error.matches(first).count(), 1, "told once: {error}");
+    }
+}
+
+#[test]
+fn profiles_are_private_and_the_environment_wins() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let alice = Alice::new();
+    let path = alice.folder.path().join(".config/cumulo/profiles.toml");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let listed = alice.done(&["login", "--list"], "");
+    assert!(listed.contains("\"user\":\"alice\"") && !listed.contains("secret"), "{listed}");
+    assert_eq!(alice.json(&["info"])["user"]["id"], "account:alice");
+
+    let refused = run(&mut alice.cumulo(&["login", &alice.url(), "--user", "alice"]), "wrong\n");
+    assert_eq!(refused.status.code(), Some(4), "{}", text(&refused.stderr));
+    assert!(!text(&refused.stderr).contains("wrong"));
+    assert_eq!(alice.json(&["info"])["user"]["id"], "account:alice", "the profile is as it was");
+    let (code, error) = alice.fails(&["login", "http://127.0.0.1:1/v1", "--anonymous"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("--profile NAME"), "{error}");
+
+    let who = |variables: &[(&str, &str)]| {
+        let mut command = alice.cumulo(&["info", "--columns", "user.id"]);
+        let output = run(command.envs(variables.iter().copied()), "");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default()["user.id"].clone()
+    };
+    alice.done(&["login", &alice.url(), "--anonymous", "--profile", "nobody"], "");
+    assert_eq!(who(&[("CUMULO_PROFILE", "nobody")]), Value::Null);
+    assert_eq!(
+        who(&[("CUMULO_PROFILE", "nobody"), ("CUMULO_AUTH", "alice:secret")]),
+        "account:alice"
+    );
+    let elsewhere = format!("http://localhost:{}/v1", alice.server.address.port());
+    assert_eq!(who(&[("CUMULO_SERVER", &elsewhere)]), Value::Null, "not with this password");
+    alice.done(&["logout", "nobody"], "");
+    assert_eq!(alice.fails(&["logout", "nobody"]).0, 1);
+
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let (code, error) = alice.fails(&["list"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("chmod 600"), "{error}");
+}
+
+#[test]
+fn many_objects_go_up_and_come_down() {
+    let alice = Alice::new();
+    alice.blog();
+    alice.done(&["delete", "blog/articles/", "--yes"], "");
+    let line =
+        |n: usize| json!({"id": format!("a{n}"), "n": n, "title": format!("Título, \"{n}\"")});
+    let lines: Vec<_> = (0..3_000).map(|n| line(n).to_string()).collect();
+    alice.write("all.ndjson", &lines.join("\n"));
+    alice.done(
+        &["upload", "all.ndjson", "blog/articles", "--permission", "read=system.Everyone"],
+        "",
+    );
+    assert_eq!(alice.done(&["list", "blog/articles", "--count"], ""), "3000\n");
+    let full = alice.json(&["get", "blog/articles/a7", "--full"]);
+    assert_eq!(full["permissions"]["read"], json!(["system.Everyone"]));
+
+    alice.done(
+        &["download", "blog/articles", "_sort=n", "-o", "all.csv", "--columns", "id,n,title"],
+        "",
+    );
+    assert_eq!(
+        alice.read("all.csv").lines().nth(2999),
+        Some("a2998,2998,\"Título, \"\"2998\"\"\"")
+    );
+    alice.done(&["put", "blog/copies"], "");
+    alice.done(&["upload", "all.csv", "blog/copies"], "");
+    let read = |list: &str| {
+        alice
+            .done(&["download", list, "_sort=n"], "")
+            .lines()
+            .map(|line| {
+                let mut row: Value = serde_json::from_str(line).unwrap();
+                row.as_object_mut().unwrap().remove("last_modified");
+                row.to_string()
+            })
+            .collect::<Vec<_>>()
+    };
+    let sorted = |text: &str| {
+        serde_json::from_str::<std::collections::BTreeMap<String, Value>>(text).unwrap()
+    };
+    let copies = read("blog/copies");
+    assert_eq!(copies.len(), 3_000);
+    assert!(copies.iter().zip(&lines).all(|(copy, line)| sorted(copy) == sorted(line)));
+
+    let again = run(&mut alice.cumulo(&["upload", "all.ndjson", "blog/articles"]), "");
+    let error = text(&again.stderr);
+    assert_eq!(again.status.code(), Some(5), "{error}");
+    assert!(error.contains("3000 of 3000 objects were not written"), "{error}");
+    alice.done(&["upload", "all.ndjson", "blog/articles", "--if-not-exists"], "");
+    alice.done(&["upload", "-", "blog/articles", "--overwrite"], r#"[{"id": "a7", "n": -1}]"#);
+    assert_eq!(alice.json(&["get", "blog/articles/a7"])["n"], -1);
+
+    let broken = run(
+        &mut alice.cumulo(&["upload", "-", "blog/copies", "--overwrite"]),
+        "{\"id\": \"x\"}\n{\"id\": ",
+    );
+    assert_eq!(broken.status.code(), Some(6), "{}", text(&broken.stderr));
+    assert!(text(&broken.stderr).contains("line 2"));
+    assert_eq!(alice.json(&["get", "blog/copies/x"])["id"], "x");
+    assert_eq!(alice.fails(&["download", "nowhere/articles", "-o", "none.json"]).0, 4);
+    assert!(!alice.folder.path().join("none.json").exists());
+}
+
+#[test]
+fn who_stops_reading_is_no_error() {
+    let alice = Alice::new();
+    alice.blog();
+    let line = json!({"title": "x".repeat(1_000)}).to_string() + "\n";
+    alice.done(&["upload", "-", "blog/articles"], &line.repeat(500));
+    for format in ["table", "json", "ndjson", "csv"] {
+        let mut process = alice.cumulo(&["list", "blog/articles", "-o", format]).spawn().unwrap();
+        let mut first = [0; 10];
+        process.stdout.take().unwrap().read_exact(&mut first).unwrap();
+        let output = process.wait_with_output().unwrap();
+        assert!(output.status.success(), "{format}: {}", text(&output.stderr));
+        assert_eq!(text(&output.stderr), "");
+    }
+}
+
+#[test]
+fn tables_have_columns() {
+    let alice = Alice::new();
+    alice.blog();
+    let table = alice.done(
+        &["list", "blog/articles", "_sort=title", "-o", "table", "--columns", "id,title,price"],
+        "",
+    );
+    assert_eq!(
+        table,
+        "id      title   price\n──────  ──────  ─────\nfirst   First     3.5\nsecond  Second      2\n"
+    );
+    let history = alice.done(&["history", "blog/articles/first", "-o", "table"], "");
+    assert!(history.starts_with("date ") && history.contains("account:alice"), "{history}");
+    let info = alice.done(&["info", "-o", "table"], "");
+    assert!(info.contains("user                 account:alice\n"), "{info}");
+}
+
+#[test]
+fn changes_are_shown_as_they_come() {
+    let alice = Alice::new();
+    alice.blog();
+    let args = ["watch", "blog/articles", "--since", "0", "--interval", "0.05", "--changes", "4"];
+    let mut watch = alice.cumulo(&args).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!((next()["id"].clone(), next()["id"].clone()), (json!("first"), json!("second")));
+    alice.done(&["patch", "blog/articles/first", "title=New"], "");
+    assert_eq!(next()["title"], "New");
+    alice.done(&["delete", "blog/articles/second"], "");
+    let last = next();
+    assert_eq!((&last["id"], &last["deleted"]), (&json!("second"), &json!(true)));
+    assert!(watch.wait().unwrap().success());
+}
