@@ -200,8 +200,14 @@ fn a_copy_keeps_timestamps_and_permissions() {
         let records = it.records().list().sort("id").all().unwrap();
         records.into_iter().map(|it| (it.id, it.last_modified)).collect()
     };
-    // To another name on the same server, and to another server.
-    for copy in [source.collection("blog", "copy"), destination.collection("there", "copy")] {
+    // The timestamps of the bucket and the collection are not the newest of their lists.
+    source.bucket("later").create().send().unwrap();
+    source.collection("blog", "later").create().send().unwrap();
+    for copy in [
+        source.collection("blog", "copy"),
+        source.collection("elsewhere", "copy"),
+        destination.collection("there", "copy"),
+    ] {
         let report = ours.copy_to(&copy).send().unwrap();
         assert!(report.is_complete(), "{:?}", report.problems);
         assert_eq!(stamps(&copy), stamps(&ours));
