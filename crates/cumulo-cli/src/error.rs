@@ -42,6 +42,14 @@ pub enum Error {
     /// The profiles can't be used.
     #[error("{0}")]
     Profile(String),
+    /// It was done, and not all is as it should be.
+    #[error("{message}")]
+    Incomplete {
+        /// What is not.
+        message: String,
+        /// The status that the program ends with.
+        code: u8,
+    },
     /// Somebody was asked, and said no.
     #[error("nothing was done")]
     Aborted,
@@ -71,6 +79,7 @@ impl Error {
             Self::Usage(_) => 2,
             Self::Client(error) | Self::Partly { cause: error, .. } => code_of(error),
             Self::Input(_) => 6,
+            Self::Incomplete { code, .. } => *code,
             // As other commands that ask.
             Self::Aborted => 53,
             Self::File { .. } | Self::Output(_) | Self::Profile(_) => 1,
@@ -96,7 +105,8 @@ fn code_of(error: &cumulo_client::Error) -> u8 {
         | E::Server(_)
         | E::Other(_)
         | E::Answer { .. }
-        | E::AnswerTooLarge { .. } => 7,
+        | E::AnswerTooLarge { .. }
+        | E::Replication(_) => 7,
         E::Timeout { .. } | E::Transport { .. } => 8,
         E::Unfinished(upload) => code_of(&upload.cause),
         E::Batch(failures) => {

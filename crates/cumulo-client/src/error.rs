@@ -120,6 +120,9 @@ pub enum Error {
         /// Which.
         collection: String,
     },
+    /// Two places can't be compared, or one can't be made as the other is.
+    #[error("{0}")]
+    Replication(String),
     /// The credentials could not be had.
     #[error("can't log in: {0}")]
     Login(String),

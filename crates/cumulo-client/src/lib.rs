@@ -33,6 +33,7 @@
 //! - [`Error`]: what can go wrong; [`Retry`]: what is tried again
 //! - [`Auth`], [`Basic`], [`Bearer`], [`auth::oidc`]: who asks
 //! - [`attachment`]: files of records
+//! - [`replication`]: what differs between two places, and how one becomes as the other is
 //! - [`history`], [`changeset`], [`server`], [`permissions`]: what else a server tells
 //! - `cli`, a feature: options of a command line that make a client
 
@@ -56,6 +57,7 @@ mod patch;
 pub mod permissions;
 mod progress;
 mod query;
+pub mod replication;
 mod resource;
 mod response;
 mod review;

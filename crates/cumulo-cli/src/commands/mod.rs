@@ -1,7 +1,9 @@
 //! The commands, each in a file of its own.
 
 mod completions;
+mod copy;
 mod delete;
+mod diff;
 mod download;
 mod get;
 mod history;
@@ -12,6 +14,8 @@ mod logout;
 mod man;
 mod patch;
 mod put;
+mod replicate;
+mod sync;
 mod upload;
 mod watch;
 
@@ -54,6 +58,15 @@ pub enum Command {
     /// Write the objects of a server to a file
     #[command(after_help = download::EXAMPLES)]
     Download(download::Download),
+    /// Copy a bucket or a collection, with timestamps and permissions
+    #[command(after_help = copy::EXAMPLES)]
+    Copy(copy::Copy),
+    /// Show how two buckets or collections differ
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(diff::Diff),
+    /// Make a bucket or collection as another is, here or on another server
+    #[command(after_help = sync::EXAMPLES)]
+    Sync(sync::Sync),
     /// Keep a server and credentials as a profile
     #[command(after_help = login::EXAMPLES)]
     Login(login::Login),
@@ -83,6 +96,9 @@ pub fn run(command: Command, surroundings: &Surroundings) -> Result<()> {
         Command::History(args) => args.run(surroundings),
         Command::Upload(args) => args.run(surroundings),
         Command::Download(args) => args.run(surroundings),
+        Command::Copy(args) => args.run(surroundings),
+        Command::Diff(args) => args.run(surroundings),
+        Command::Sync(args) => args.run(surroundings),
         Command::Login(args) => args.run(surroundings),
         Command::Logout(args) => args.run(surroundings),
         Command::Info(args) => args.run(surroundings),

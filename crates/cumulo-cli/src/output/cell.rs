@@ -22,7 +22,7 @@ pub(super) fn text<'a>(object: &'a Value, name: &str) -> Cow<'a, str> {
 }
 
 /// Text that stays on its line, and can't command the terminal.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
     }

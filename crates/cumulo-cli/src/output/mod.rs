@@ -10,6 +10,7 @@ use std::{
     io::{self, BufWriter, IsTerminal as _, Write},
 };
 
+pub(crate) use cell::printable;
 use serde_json::{Map, Value};
 
 use crate::{Error, Format, Result, Shape};
