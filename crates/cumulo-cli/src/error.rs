@@ -32,6 +32,9 @@ pub enum Error {
     /// The profiles can't be used.
     #[error("{0}")]
     Profile(String),
+    /// What was compared is not the same, which was shown.
+    #[error("there is something to do")]
+    Different,
     /// Somebody was asked, and said no.
     #[error("nothing was done")]
     Aborted,
@@ -50,7 +53,7 @@ impl Error {
             Self::Input(_) => 6,
             // As other commands that ask.
             Self::Aborted => 53,
-            Self::File { .. } | Self::Output(_) | Self::Profile(_) => 1,
+            Self::Different | Self::File { .. } | Self::Output(_) | Self::Profile(_) => 1,
         }
     }
 
