@@ -1,5 +1,6 @@
 //! The commands, each in a file of its own.
 
+mod apply;
 mod completions;
 mod copy;
 mod delete;
@@ -46,6 +47,9 @@ pub enum Command {
     /// List objects: buckets, the collections of a bucket, the records of a collection, …
     #[command(after_help = list::EXAMPLES)]
     List(list::List),
+    /// Make a server have the buckets, groups, collections and permissions that a file names
+    #[command(after_help = apply::EXAMPLES)]
+    Apply(apply::Apply),
     /// Show changes as they come, as lines of JSON
     #[command(after_help = watch::EXAMPLES)]
     Watch(watch::Watch),
@@ -92,6 +96,7 @@ pub fn run(command: Command, surroundings: &Surroundings) -> Result<()> {
         Command::Patch(args) => args.run(surroundings),
         Command::Delete(args) => args.run(surroundings),
         Command::List(args) => args.run(surroundings),
+        Command::Apply(args) => args.run(surroundings),
         Command::Watch(args) => args.run(surroundings),
         Command::History(args) => args.run(surroundings),
         Command::Upload(args) => args.run(surroundings),
