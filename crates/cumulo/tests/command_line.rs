@@ -9,6 +9,7 @@ use std::{
     path::Path,
     process::{Command, Output, Stdio},
     thread,
+    time::Duration,
 };
 
 use cumulo_e2e::{Program, Server, Storage, http::base64};
@@ -35,9 +36,13 @@ struct Alice {
 
 impl Alice {
     fn new() -> Self {
+        Self::with(|_| Storage::Memory)
+    }
+
+    fn with(storage: fn(&Path) -> Storage) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let program = Program::cumulo(Path::new(env!("CARGO_BIN_EXE_cumulo")));
-        let storage = Storage::Memory;
+        let storage = storage(folder.path());
         let server = Server::start(&program, folder.path(), &storage, &SETTINGS).unwrap();
         let account = json!({"data": {"password": "secret"}});
         let mut connection = server.connect().unwrap();
@@ -437,6 +442,40 @@ fn changes_are_shown_as_they_come() {
     alice.done(&["delete", "blog/articles/second"], "");
     let last = next();
     assert_eq!((&last["id"], &last["deleted"]), (&json!("second"), &json!(true)));
+    assert!(watch.wait().unwrap().success());
+}
+
+#[test]
+fn a_watch_outlives_its_server() {
+    let storage: fn(&Path) -> Storage = |folder| Storage::Sqlite(folder.join("test.sqlite"));
+    let alice = Alice::with(storage);
+    alice.blog();
+    let args = ["watch", "blog/articles", "--interval", "0.05", "--changes", "1", "--retry", "0"];
+    let mut watch = alice.cumulo(&args).spawn().unwrap();
+    let mut remarks = BufReader::new(watch.stderr.take().unwrap()).lines();
+    let mut changes = BufReader::new(watch.stdout.take().unwrap()).lines();
+    // It has begun when it was answered once.
+    let asked = || fs::read_to_string(&alice.server.log).unwrap().contains("_since");
+    for _ in 0..500 {
+        if asked() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(asked());
+
+    let Alice { folder, server } = alice;
+    let port = server.address.port();
+    server.kill().unwrap();
+    let remark = remarks.next().unwrap().unwrap();
+    assert!(remark.contains("/articles/records"), "{remark}");
+    let program = Program::cumulo(Path::new(env!("CARGO_BIN_EXE_cumulo")));
+    let storage = storage(folder.path());
+    let server = Server::start_on(port, &program, folder.path(), &storage, &SETTINGS).unwrap();
+    let alice = Alice { folder, server };
+    alice.done(&["patch", "blog/articles/first", "title=New"], "");
+    let change: Value = serde_json::from_str(&changes.next().unwrap().unwrap()).unwrap();
+    assert_eq!(change["title"], "New");
     assert!(watch.wait().unwrap().success());
 }
 
