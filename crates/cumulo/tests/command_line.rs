@@ -142,6 +142,7 @@ fn every_example_of_the_help_works() {
     alice.write("article.json", r#"{"title": "From a file"}"#);
     alice.write("articles.ndjson", "{\"title\": \"A\"}\n{\"title\": \"B\"}\n");
     alice.write("articles.csv", "id,title,price\nc,\"C, or so\",3\n");
+    alice.write("blog.yaml", BLOG);
     alice.write("more.json", r#"[{"id": "d", "title": "D"}]"#);
     for name in [
         "get",
@@ -153,6 +154,7 @@ fn every_example_of_the_help_works() {
         "history",
         "upload",
         "download",
+        "apply",
         "login",
         "info",
         "completions",
@@ -185,6 +187,69 @@ fn every_example_of_the_help_works() {
     assert!(alice.read("some.csv").starts_with("id,title,price\n"));
     assert!(alice.read("man1/cumulo-upload.1").contains("cumulo upload articles.ndjson"));
     assert!(alice.read("_cumulo").contains("history"));
+}
+
+/// What a blog shall be.
+const BLOG: &str = "
+buckets:
+  blog:
+    data: { title: My blog, motto: null }
+    permissions: { write: ['group:editors'] }
+    groups:
+      editors: { members: ['account:bob'] }
+    collections:
+      articles:
+        schema: { type: object, properties: { title: { type: string } } }
+        permissions: { read: [system.Everyone] }
+";
+
+#[test]
+fn a_server_becomes_what_a_file_says() {
+    let alice = Alice::new();
+    alice.write("blog.yaml", BLOG);
+    let plan = alice.done(&["apply", "blog.yaml", "--dry-run"], "");
+    assert!(plan.contains("+ create blog/collections/articles"), "{plan}");
+    assert!(plan.ends_with("3 to create, 0 to change, 0 to delete, 0 as they should be.\n"));
+    assert_eq!(alice.fails(&["get", "blog"]).0, 4, "a dry run changes nothing");
+
+    alice.done(&["apply", "blog.yaml", "--yes"], "");
+    let again = alice.done(&["apply", "blog.yaml", "--yes"], "");
+    assert!(again.contains("0 to create, 0 to change, 0 to delete, 3 as they"), "{again}");
+
+    // Others change something, and add something.
+    alice.done(&["patch", "blog", "title=Ours", "motto=Fun"], "");
+    alice.done(&["patch", "blog/articles", "--permission", "read=account:bob"], "");
+    alice.done(&["put", "blog/drafts"], "");
+    alice.done(&["put", "blog/drafts/one", "title=One"], "");
+    let plan = alice.json(&["apply", "blog.yaml", "--prune", "--dry-run", "-o", "json"]);
+    let steps = plan["steps"].as_array().unwrap();
+    let actions: Vec<_> = steps.iter().map(|it| (&it["action"], &it["object"])).collect();
+    assert_eq!(
+        actions,
+        [
+            (&json!("change"), &json!("blog")),
+            (&json!("change"), &json!("blog/collections/articles")),
+            (&json!("delete"), &json!("blog/collections/drafts")),
+        ]
+    );
+    assert_eq!(steps[2]["differences"], json!(["with 1 record"]));
+
+    alice.done(&["apply", "blog.yaml", "--prune", "--yes"], "");
+    let blog = alice.json(&["get", "blog"]);
+    assert_eq!((&blog["title"], blog.get("motto")), (&json!("My blog"), None));
+    let articles = alice.json(&["get", "blog/articles", "--full"]);
+    assert_eq!(articles["permissions"]["read"], json!(["system.Everyone"]));
+    assert_eq!(alice.fails(&["get", "blog/drafts"]).0, 3);
+}
+
+#[test]
+fn a_file_that_is_wrong_is_not_applied() {
+    let alice = Alice::new();
+    alice.write("wrong.yaml", "buckets:\n  blog:\n    permision: {}\n");
+    let (code, problem) = alice.fails(&["apply", "wrong.yaml", "--yes"]);
+    assert_eq!(code, 6);
+    assert!(problem.contains("wrong.yaml") && problem.contains("permision"), "{problem}");
+    assert_eq!(alice.fails(&["apply", "none.yaml"]).0, 1);
 }
 
 #[test]

@@ -43,7 +43,7 @@ Examples:
 pub struct Apply {
     /// The file, YAML or JSON; `-` is the standard input
     file: PathBuf,
-    /// Only show what would be done; the command ends with 1 if there is something to do
+    /// Only show what would be done
     #[arg(long)]
     dry_run: bool,
     /// Delete groups and collections that the file does not name from the buckets that it names
@@ -66,12 +66,8 @@ impl Apply {
         let client = context.client(&Server::Chosen)?;
         let plan = self.plan(&client, wanted)?;
         self.show(&plan)?;
-        if plan.steps.is_empty() {
+        if self.dry_run || plan.steps.is_empty() {
             return Ok(());
-        }
-        if self.dry_run {
-            let message = "not all is as the file says".to_owned();
-            return Err(Error::Incomplete { message, code: 1 });
         }
         confirm(self.yes, "Do this?")?;
         for step in &plan.steps {

@@ -6,7 +6,10 @@ use cumulo_client::{Object, Permissions, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::file::{Place, Wanted};
+use super::{
+    super::number,
+    file::{Place, Wanted},
+};
 
 /// What has to be done with one object.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,7 +74,8 @@ impl Plan {
 
     /// Adds the deletion of what the file does not name.
     pub(super) fn delete(&mut self, place: Place, since: Timestamp, holds: Option<u64>) {
-        let differences = holds.map(|count| format!("with {count} records")).into_iter().collect();
+        let differences = holds.map(|count| format!("with {}", number(count, "record", "records")));
+        let differences = differences.into_iter().collect();
         self.steps.push(Step { place, action: Action::Delete { since }, differences });
     }
 
