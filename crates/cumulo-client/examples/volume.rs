@@ -1,11 +1,11 @@
 //! Uploads very many records, reads them all back, and tells what that took.
 //!
 //! ```text
-//! cargo run --release -p cumulo-client --example volume -- http://localhost:8888/v1 1000000
+//! cargo run --release -p cumulo-client --example volume -- http://localhost:8888/v1 1000000 upload
 //! ```
 //!
-//! The user `volume` and the bucket `volume` are used; the collection is new each time. With a third
-//! argument `single`, each record is created with a request of its own, one after the other.
+//! The user `volume` and the bucket `volume` are used; the collection is new each time. With `single`
+//! in place of `upload`, each record is created with a request of its own, one after the other.
 //! Prints one line of JSON with wall and processor seconds, and the peak of memory. Linux only.
 #![expect(clippy::print_stdout, reason = "this is what it is for")]
 
@@ -23,7 +23,7 @@ async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let (server, count, mode) = match arguments.as_slice() {
         [_, server, count, mode] => (server, count.parse()?, mode.as_str()),
-        _ => return Err("usage: volume SERVER COUNT [upload|single]".into()),
+        _ => return Err("usage: volume SERVER COUNT upload|single".into()),
     };
     let client = Client::builder(server).auth(Basic::new("volume", "volume")).build()?;
     client.bucket("volume").create().if_not_exists().send().await?;
