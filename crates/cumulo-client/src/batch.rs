@@ -347,8 +347,18 @@ async fn send_chunk(
         let (answers, repeated) = post(connection, &sent).await?;
         let (again, asked) = to_repeat(&sent, &answers);
         let again: Vec<usize> = again.into_iter().map(|place| open[place]).collect();
-        for (index, response) in open.into_iter().zip(answers) {
+        let conflict = last_conflict(&answers).map(|place| (place, answers[place].clone()));
+        for (place, (index, mut response)) in open.into_iter().zip(answers).enumerate() {
             unclear[index] |= repeated;
+            if let Some((last, conflict)) = &conflict
+                && place < *last
+                && !calls[index].method.is_safe()
+                && response.status.is_success()
+            {
+                let request = response.request;
+                response = Response { request, ..conflict.clone() };
+                unclear[index] = true;
+            }
             let response = settle(connection, &calls[index], response, unclear[index]).await;
             unclear[index] |= verdict(&response) == Verdict::Unknown;
             outcomes[index].response = Some(response);
@@ -382,11 +392,21 @@ fn retry_after(response: &Response) -> Option<Duration> {
     response.header("Retry-After").and_then(retry::delay)
 }
 
+/// The place of the last operation that got in the way of others. Kinto then undoes what it did
+/// before in the same batch, whatever it has answered to that.
+fn last_conflict(answers: &[Response]) -> Option<usize> {
+    answers.iter().rposition(|answer| answer.status == StatusCode::CONFLICT)
+}
+
 /// The places of the operations that are sent again, and how long the server wants to be left alone
 /// before. An operation is not done after a later one on the same object, or what is above or below:
 /// it would undo that.
 fn to_repeat(calls: &[&Call], answers: &[Response]) -> (Vec<usize>, Option<Duration>) {
+    let conflict = last_conflict(answers).unwrap_or_default();
     let may_repeat = |place: usize| match verdict(&answers[place]) {
+        Verdict::Final if answers[place].status.is_success() && place < conflict => {
+            calls[place].is_repeatable()
+        }
         Verdict::Final => false,
         Verdict::Undone => true,
         Verdict::Unknown => calls[place].is_repeatable(),

@@ -231,7 +231,7 @@ async fn what_was_done_is_known_even_if_the_repetition_of_the_rest_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn an_operation_is_not_done_after_a_later_one_on_the_same_object() {
-    let busy = || (409, error_body(409, 122, "Again"));
+    let busy = || (429, error_body(429, 117, "Later"));
     let parts = [busy(), (200, data("a")), busy(), (200, data("c")), busy()];
     let stub = Stub::script([root(None, &[]), batch(&parts), batch(&[(200, data("d"))])]).await;
     let waiting = stub.client().batch();

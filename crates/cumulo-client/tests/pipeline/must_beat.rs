@@ -429,6 +429,30 @@ async fn operations_that_can_not_be_done_yet_are_sent_again() {
     assert_eq!(received[3].operations(), [put("a"), put("d")]);
 }
 
+/// Kinto undoes what came before a conflict, though it has answered that it was done.
+#[tokio::test(start_paused = true)]
+async fn what_a_conflict_has_undone_is_sent_again_or_told() {
+    let conflict = || (409, json!({}), error_body(409, 122, "Again"));
+    let done = |id| (201, json!({}), data(id));
+    let first = batch_with_headers([done("a"), done("b"), conflict(), done("d")]);
+    let second = batch(&[(201, data("a")), (201, data("c"))]);
+    let stub = Stub::script([root(None, &[]), first, second]).await;
+    let client = stub.builder().retry(Retry::times(1)).build().unwrap();
+    let waiting = client.batch();
+    let created = waiting.buckets().create(json!({"id": "a"})).send();
+    let overwritten = waiting.buckets().update(json!({"id": "b"})).send();
+    let conflicting = waiting.buckets().create(json!({"id": "c"})).send();
+    let later = waiting.buckets().update(json!({"id": "d"})).send();
+    let Err(Error::Batch(failures)) = waiting.send().await else { panic!() };
+    let results = failures.results;
+    assert_eq!(stub.received()[2].operations(), ["PUT /buckets/a", "PUT /buckets/c"]);
+    for ticket in [created, conflicting, later] {
+        results.get(&ticket).unwrap();
+    }
+    // To write it once more could undo what others have written.
+    assert!(matches!(results.get(&overwritten), Err(Error::Conflict(_))));
+}
+
 #[tokio::test]
 async fn status_and_headers_of_operations_can_be_read() {
     let part = (201, json!({"ETag": "\"7\""}), data("a"));
