@@ -246,8 +246,8 @@ impl<X: Direct> Replication<X> {
     /// Begins where an earlier run ended: only records are looked at that have changed on either
     /// side since.
     ///
-    /// A list is compared as a whole if it was done in another manner before, or if its timestamps
-    /// or numbers show that something is missing. A server may forget deletions (`purge`): compare
+    /// A list is compared as a whole if it was done in another manner before, if a large part of it
+    /// has changed, or if its timestamps or numbers show that something is missing. A server may forget deletions (`purge`): compare
     /// without a state now and then.
     pub fn since(mut self, state: State) -> Self {
         self.state = Some(state);

@@ -49,8 +49,8 @@ impl Session {
         let problems = tally.problems();
         self.apply(part.clone(), tally).await?;
         if part.since.is_some() && tally.problems() == problems {
-            let (timestamp, source) = head(&part.source).await?;
-            let (_, destination) = head(&destination).await?;
+            let (timestamp, source) = head(&part.source, None).await?;
+            let (_, destination) = head(&destination, None).await?;
             let is_short = if part.deletes { source != destination } else { source > destination };
             if timestamp == marks.source && is_short {
                 let total = source;

@@ -111,6 +111,18 @@ pub(super) struct Part {
     pub(super) total: Option<u64>,
 }
 
+impl Part {
+    /// Whether so few objects have changed that to look them up on the other side is less work than
+    /// to compare all: not after a run that has written most of them.
+    async fn are_few(&self, since: Marks, total: Option<u64>) -> Result<bool> {
+        let Some(destination) = &self.destination else { return Ok(false) };
+        let (_, here) = head(&self.source, Some(since.source)).await?;
+        let (_, there) = head(destination, Some(since.destination)).await?;
+        let (Some(here), Some(there), Some(total)) = (here, there, total) else { return Ok(true) };
+        Ok((here + there) * 4 <= total)
+    }
+}
+
 /// The records of a collection.
 #[derive(Debug)]
 pub(super) struct Records {
@@ -334,14 +346,18 @@ impl Session {
             // Servers that validate stamp records with the timestamp of their schema.
             part.rules.ignored.insert("schema".to_owned());
         }
-        let (source, total) = head(&part.source).await?;
+        let (source, total) = head(&part.source, None).await?;
         let destination = match &part.destination {
-            Some(list) => head(list).await?.0,
+            Some(list) => head(list, None).await?.0,
             None => Timestamp::default(),
         };
         let marks = Marks { source, destination };
         let earlier = self.state.records.get(there).copied();
-        part.since = earlier.filter(|it| it.source <= source && it.destination <= destination);
+        let earlier = earlier.filter(|it| it.source <= source && it.destination <= destination);
+        part.since = match earlier {
+            Some(earlier) if part.are_few(earlier, total).await? => Some(earlier),
+            _ => None,
+        };
         part.total = if part.since.is_some() { None } else { total };
         Ok(Some(Records { id: there.to_owned(), part, marks }))
     }
@@ -398,9 +414,15 @@ fn allow_forbidden(found: Result<Option<Version>>) -> Result<Option<Version>> {
     }
 }
 
-/// The timestamp of a list, and how many objects it has.
-pub(super) async fn head(list: &Resource<Async, Fields>) -> Result<(Timestamp, Option<u64>)> {
-    let call = list.call(Method::HEAD);
+/// The timestamp of a list, and how many objects it has, or how many have changed.
+pub(super) async fn head(
+    list: &Resource<Async, Fields>,
+    since: Option<Timestamp>,
+) -> Result<(Timestamp, Option<u64>)> {
+    let mut call = list.call(Method::HEAD);
+    if let Some(since) = since {
+        call.param("_since", &since.etag());
+    }
     let response = list.transport().0.execute(&call).await?;
     let total = response.parsed("Total-Objects").or_else(|| response.parsed("Total-Records"));
     Ok((response.timestamp().unwrap_or_default(), total))
