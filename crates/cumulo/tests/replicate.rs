@@ -73,18 +73,13 @@ impl Desk {
         shown + &error
     }
 
-    fn client(&self, server: &Server) -> blocking::Client {
-        let auth = Basic::new("ann", "secret");
-        blocking::Client::builder(&server.url()).auth(auth).build_blocking().unwrap()
-    }
-
     /// Two articles on each.
     fn fill(&self) {
         for (server, records) in [
             (&self.prod, [json!({"id": "a", "n": 1}), json!({"id": "b", "n": 1})]),
             (&self.staging, [json!({"id": "b", "n": 2}), json!({"id": "z", "n": 2})]),
         ] {
-            let client = self.client(server);
+            let client = client_of(server);
             client.bucket("blog").create().send().unwrap();
             let articles = client.collection("blog", "articles");
             articles.create().send().unwrap();
@@ -95,9 +90,14 @@ impl Desk {
     }
 
     fn ids(&self, server: &Server, bucket: &str, collection: &str) -> Vec<String> {
-        let records = self.client(server).collection(bucket, collection).records();
+        let records = client_of(server).collection(bucket, collection).records();
         records.list().sort("id").all().unwrap().into_iter().map(|it| it.id).collect()
     }
+}
+
+fn client_of(server: &Server) -> blocking::Client {
+    let auth = Basic::new("ann", "secret");
+    blocking::Client::builder(&server.url()).auth(auth).build_blocking().unwrap()
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn examples_work() {
     for command in ["diff", "sync", "copy"] {
         let desk = Desk::new();
         desk.fill();
-        desk.client(&desk.prod).bucket("backup").create().send().unwrap();
+        client_of(&desk.prod).bucket("backup").create().send().unwrap();
         let help = desk.ends(0, &[command, "--help"]);
         let examples: Vec<_> =
             help.lines().filter_map(|line| line.strip_prefix("  cumulo ")).collect();

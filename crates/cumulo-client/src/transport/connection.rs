@@ -104,6 +104,7 @@ impl State {
     pub(crate) fn pushed_back(&self, wait: Duration) {
         let mut pushback = self.pushback.lock().unwrap_or_else(PoisonError::into_inner);
         pushback.times += 1;
+        let wait = wait.min(Duration::from_secs(LONGEST_BACKOFF_SECONDS));
         pushback.until = pushback.until.max(Some(Instant::now() + wait));
     }
 
