@@ -1,7 +1,7 @@
 //! `cumulo apply`: makes a server have what a file says.
 //!
-//! - [`file`]: what the file says
-//! - [`plan`]: what has to be done
+//! - `file`: what the file says
+//! - `plan`: what has to be done
 
 mod file;
 mod plan;
