@@ -129,7 +129,7 @@ pub(crate) enum Command {
     /// Print the reference of all settings, in Markdown
     Settings,
     #[command(flatten)]
-    Client(cumulo_cli::Command),
+    Client(Box<cumulo_cli::Command>),
 }
 
 /// What every command takes.

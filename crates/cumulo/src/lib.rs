@@ -119,7 +119,7 @@ fn run(command: Command, env: &Env) -> anyhow::Result<()> {
                 config: env.personal(),
                 program: <Args as clap::CommandFactory>::command,
             };
-            Ok(cumulo_cli::run(command, &surroundings)?)
+            Ok(cumulo_cli::run(*command, &surroundings)?)
         }
     }
 }

@@ -373,8 +373,11 @@ async fn an_interrupted_run_goes_on() {
 #[derive(Clone, Debug)]
 struct Model {
     groups: Vec<(String, Value)>,
-    collections: Vec<(String, Vec<(String, Value, bool)>)>,
+    collections: Vec<(String, Vec<Record>)>,
 }
+
+/// Its id, its data, and whether everybody may read it.
+type Record = (String, Value, bool);
 
 fn model() -> impl Strategy<Value = Model> {
     let value = prop_oneof![
