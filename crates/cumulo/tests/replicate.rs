@@ -79,23 +79,23 @@ impl Desk {
             (&self.prod, [json!({"id": "a", "n": 1}), json!({"id": "b", "n": 1})]),
             (&self.staging, [json!({"id": "b", "n": 2}), json!({"id": "z", "n": 2})]),
         ] {
-            let client = client_of(server);
-            client.bucket("blog").create().send().unwrap();
-            let articles = client.collection("blog", "articles");
+            let ann = client(server);
+            ann.bucket("blog").create().send().unwrap();
+            let articles = ann.collection("blog", "articles");
             articles.create().send().unwrap();
             for record in records {
                 articles.records().create(record).send().unwrap();
             }
         }
     }
+
+    fn ids(server: &Server, bucket: &str, collection: &str) -> Vec<String> {
+        let records = client(server).collection(bucket, collection).records();
+        records.list().sort("id").all().unwrap().into_iter().map(|it| it.id).collect()
+    }
 }
 
-fn ids(server: &Server, bucket: &str, collection: &str) -> Vec<String> {
-    let records = client_of(server).collection(bucket, collection).records();
-    records.list().sort("id").all().unwrap().into_iter().map(|it| it.id).collect()
-}
-
-fn client_of(server: &Server) -> blocking::Client {
+fn client(server: &Server) -> blocking::Client {
     let auth = Basic::new("ann", "secret");
     blocking::Client::builder(&server.url()).auth(auth).build_blocking().unwrap()
 }
@@ -137,14 +137,14 @@ fn nothing_is_deleted_unasked() {
         shown.contains("+ blog/articles/a\n") && shown.contains("1 object to delete"),
         "{shown}"
     );
-    assert_eq!(ids(&desk.staging, "blog", "articles"), ["b", "z"]);
+    assert_eq!(Desk::ids(&desk.staging, "blog", "articles"), ["b", "z"]);
 
     // What deletes nothing needs no answer.
     let shown = desk.ends(0, &[&sync[..], &["--keep-extra"]].concat());
     assert!(shown.contains("1 object created, 1 object changed, 1 object kept"), "{shown}");
     let shown = desk.ends(0, &[&sync[..], &["--yes"]].concat());
     assert!(shown.contains("1 object deleted; 3 objects compared"), "{shown}");
-    assert_eq!(ids(&desk.staging, "blog", "articles"), ["a", "b"]);
+    assert_eq!(Desk::ids(&desk.staging, "blog", "articles"), ["a", "b"]);
     let shown = desk.ends(0, &sync);
     assert!(shown.contains("nothing to do; 2 objects compared"), "{shown}");
 }
@@ -172,11 +172,11 @@ fn a_copy_leaves_what_is_there() {
     let copy = ["copy", "blog/articles", "archive/articles-2026"];
     let shown = desk.ends(0, &copy);
     assert!(shown.contains("4 objects created"), "{shown}");
-    assert_eq!(ids(&desk.prod, "archive", "articles-2026"), ["a", "b"]);
+    assert_eq!(Desk::ids(&desk.prod, "archive", "articles-2026"), ["a", "b"]);
     assert!(desk.ends(0, &copy).contains("nothing to do"));
     let shown = desk.ends(5, &["copy", "blog/articles", "staging:blog/articles"]);
     assert!(shown.contains("had other objects, which stay as they are"), "{shown}");
-    assert_eq!(ids(&desk.staging, "blog", "articles"), ["a", "b", "z"]);
+    assert_eq!(Desk::ids(&desk.staging, "blog", "articles"), ["a", "b", "z"]);
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn examples_work() {
     for command in ["diff", "sync", "copy"] {
         let desk = Desk::new();
         desk.fill();
-        client_of(&desk.prod).bucket("backup").create().send().unwrap();
+        client(&desk.prod).bucket("backup").create().send().unwrap();
         let help = desk.ends(0, &[command, "--help"]);
         let examples: Vec<_> =
             help.lines().filter_map(|line| line.strip_prefix("  cumulo ")).collect();

@@ -369,15 +369,15 @@ async fn an_interrupted_run_goes_on() {
     assert!(ours.diff(&copy).all().await.unwrap().is_empty());
 }
 
-/// An id, data, and whether everybody may read it.
-type Record = (String, Value, bool);
-
 /// What a bucket has: groups, and collections with records.
 #[derive(Clone, Debug)]
 struct Model {
     groups: Vec<(String, Value)>,
     collections: Vec<(String, Vec<Record>)>,
 }
+
+/// Its id, its data, and whether everybody may read it.
+type Record = (String, Value, bool);
 
 fn model() -> impl Strategy<Value = Model> {
     let value = prop_oneof![
