@@ -3,11 +3,10 @@
 use std::{
     fmt, io,
     pin::pin,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{self, Either};
 use http::{
@@ -17,14 +16,14 @@ use http::{
 use reqwest::RequestBuilder;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::{
-    sync::{OnceCell, watch},
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::sleep;
 
 use super::{
-    Plan, compression,
+    Plan,
+    body::{Body, Content, silence},
+    compression,
     retry::{self, OnBackoff, Retry, Verdict},
+    state::State,
 };
 use crate::{
     Error, Result,
@@ -35,9 +34,6 @@ use crate::{
     response::{Request, Response},
     server::ServerInfo,
 };
-
-/// A year; moments far beyond can't be told.
-const LONGEST_BACKOFF_SECONDS: u64 = 31_536_000;
 
 /// What all requests of a client have in common.
 #[derive(Clone, Debug)]
@@ -68,95 +64,6 @@ struct Inner {
     patient: OnceLock<reqwest::Client>,
     config: Config,
     state: Arc<State>,
-}
-
-/// What is known of a server, for all who share a connection to it.
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    /// Until when the server wants no requests.
-    closed_until: Mutex<Option<Instant>>,
-    /// What the server has announced last.
-    announced: Mutex<Option<String>>,
-    /// How many requests it takes in a batch.
-    pub(crate) batch_limit: OnceCell<usize>,
-    pushback: Mutex<Pushback>,
-    /// Where its attachments are.
-    pub(crate) attachments_url: OnceCell<String>,
-    /// How large a batch may be in bytes, if one was too large.
-    batch_bytes: Mutex<Option<usize>>,
-}
-
-/// What tells those who send much to send less.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Pushback {
-    /// How often the server did not do a request for now, did not answer, or wanted no more.
-    pub(crate) times: u64,
-    /// Until when it is given time.
-    pub(crate) until: Option<Instant>,
-}
-
-impl State {
-    pub(crate) fn pushback(&self) -> Pushback {
-        *self.pushback.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that the server shall have so much time.
-    pub(crate) fn pushed_back(&self, wait: Duration) {
-        let mut pushback = self.pushback.lock().unwrap_or_else(PoisonError::into_inner);
-        pushback.times += 1;
-        let wait = wait.min(Duration::from_secs(LONGEST_BACKOFF_SECONDS));
-        pushback.until = pushback.until.max(Some(Instant::now() + wait));
-    }
-
-    pub(crate) fn batch_bytes(&self) -> Option<usize> {
-        *self.batch_bytes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn set_batch_bytes(&self, bytes: usize) {
-        *self.batch_bytes.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
-    }
-}
-
-/// What is sent in a request.
-pub(crate) enum Content {
-    None,
-    Memory(Bytes),
-    /// What comes piece by piece.
-    Stream {
-        body: reqwest::Body,
-        length: Option<u64>,
-        sending: watch::Receiver<Sending>,
-    },
-}
-
-/// How far the sending of a stream is. Each piece is a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sending {
-    /// We wait for its source.
-    Reading,
-    /// We wait for the server to take it.
-    Writing,
-}
-
-/// The body of a request.
-#[async_trait]
-pub(crate) trait Body: Send {
-    /// It, each time that the request is sent.
-    async fn make(&mut self) -> Result<Content>;
-
-    /// Whether it can be made once more.
-    fn is_lasting(&self) -> bool;
-}
-
-#[async_trait]
-impl Body for Option<Bytes> {
-    async fn make(&mut self) -> Result<Content> {
-        Ok(self.clone().map_or(Content::None, Content::Memory))
-    }
-
-    fn is_lasting(&self) -> bool {
-        true
-    }
 }
 
 /// What came of sending a request once.
@@ -438,46 +345,19 @@ impl Connection {
         }
     }
 
-    /// Does what a server asks of its clients in passing:
-    /// <https://docs.kinto-storage.org/en/stable/api/1.x/backoff.html>
+    /// Does what a server asks of its clients in passing.
     pub(crate) fn heed(&self, headers: &HeaderMap) {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let backoff = text("Backoff").and_then(|it| it.trim().parse::<u64>().ok());
-        let backoff = backoff.map(|it| Duration::from_secs(it.min(LONGEST_BACKOFF_SECONDS)));
-        if let Some(wait) = backoff {
-            self.state().pushed_back(wait);
-        }
-        let until = backoff.map(|wait| Instant::now() + wait);
-        *self.0.state.closed_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
-        if let Some(alert) = text("Alert") {
-            self.announce(alert);
-        }
-    }
-
-    /// Logs what the server announces, which it does with each answer, once.
-    fn announce(&self, alert: &str) {
-        let mut announced = self.0.state.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        if announced.as_deref() != Some(alert) {
-            tracing::warn!("the server announces: {alert}");
-            *announced = Some(alert.to_owned());
-        }
+        self.state().heed(headers);
     }
 
     pub(crate) async fn wait_until_open(&self) -> Result<()> {
-        loop {
-            let until = *self.0.state.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(remaining) = until.and_then(|it| it.checked_duration_since(Instant::now()))
-            else {
-                return Ok(());
-            };
-            if remaining.is_zero() {
-                return Ok(());
-            }
+        while let Some(remaining) = self.state().closed_for() {
             match self.config().on_backoff {
                 OnBackoff::Wait(longest) if remaining <= longest => sleep(remaining).await,
                 _ => return Err(Error::Backoff { remaining }),
             }
         }
+        Ok(())
     }
 }
 
@@ -494,26 +374,6 @@ pub(crate) fn failed(request: Request, source: reqwest::Error) -> Error {
         Error::Timeout { request, source: Some(source) }
     } else {
         Error::Transport { request, source }
-    }
-}
-
-/// Ends when the server has neither taken something of a stream for so long, nor answered for so long
-/// after it.
-async fn silence(mut sending: watch::Receiver<Sending>, longest: Option<Duration>) {
-    let Some(longest) = longest else { return future::pending().await };
-    loop {
-        let now = *sending.borrow_and_update();
-        let change = match now {
-            Sending::Reading => sending.changed().await,
-            Sending::Writing => match timeout(longest, sending.changed()).await {
-                Ok(change) => change,
-                Err(_) => return,
-            },
-        };
-        if change.is_err() {
-            // The stream is at its end.
-            return sleep(longest).await;
-        }
     }
 }
 

@@ -1,21 +1,25 @@
 //! Ways of a call: to the server, awaited or not, or into a batch.
 
 mod blocking;
+mod body;
 mod compression;
 mod connection;
 mod dry;
 pub(crate) mod retry;
+mod state;
 
 use std::fmt;
 
 use futures_util::{Stream, StreamExt as _, future::BoxFuture, stream::BoxStream};
 
 pub use blocking::{Blocking, Items};
+pub(crate) use body::{Body, Content, Sending};
 #[doc(hidden)]
 pub use connection::Connection;
-pub(crate) use connection::{Body, Config, Content, Sending, State, failed};
+pub(crate) use connection::{Config, failed};
 pub use dry::{Plan, Planned};
 pub use retry::{OnBackoff, Retry};
+pub(crate) use state::State;
 
 use crate::{Result, call::Call, response::Response};
 
