@@ -347,7 +347,9 @@ async fn send_chunk(
         let (answers, repeated) = post(connection, &sent).await?;
         let (again, asked) = to_repeat(&sent, &answers);
         let again: Vec<usize> = again.into_iter().map(|place| open[place]).collect();
-        for (index, response) in open.into_iter().zip(answers) {
+        for (index, mut response) in open.into_iter().zip(answers) {
+            let before = outcomes[index].response.as_ref();
+            response.request.attempts += before.map_or(0, |before| before.request.attempts);
             unclear[index] |= repeated;
             let response = settle(connection, &calls[index], response, unclear[index]).await;
             unclear[index] |= verdict(&response) == Verdict::Unknown;
@@ -504,7 +506,8 @@ impl Part<'_> {
         call: &Call,
         whole: &Response,
     ) -> Response {
-        let request = Request { method: call.method.clone(), url: connection.url(call) };
+        let attempts = whole.request.attempts;
+        let request = Request { method: call.method.clone(), url: connection.url(call), attempts };
         let body = match self.body {
             // An empty text stands for no body.
             None => Bytes::new(),
