@@ -211,6 +211,34 @@ mod tests {
         assert!(error.ends_with(expected), "{error}");
     }
 
+    #[tokio::test]
+    async fn requests_tell_who_asks() {
+        let version = concat!("user-agent: cumulo/", env!("CARGO_PKG_VERSION"));
+        for (credentials, expected) in [
+            (Credentials::basic("ann:a:b c"), Some("authorization: Basic YW5uOmE6YiBj")),
+            (Credentials::token("abc"), Some("authorization: Bearer abc")),
+            (Credentials::token("Token a b"), Some("authorization: Token a b")),
+            (Credentials::none(), None),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}/v1", listener.local_addr().unwrap());
+            let asked = thread::spawn(move || {
+                let mut stream = listener.accept().unwrap().0;
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let lines = lines.map(|line| line.unwrap()).take_while(|line| !line.is_empty());
+                let lines: Vec<_> = lines.collect();
+                write!(stream, "HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n").unwrap();
+                lines
+            });
+            let server = Server::new(&url, &credentials).unwrap();
+            assert!(server.client.server_info().await.is_err());
+            let lines = asked.join().unwrap();
+            assert!(lines.iter().any(|line| line == version), "{lines:?}");
+            let authorization = lines.iter().find(|line| line.starts_with("authorization"));
+            assert_eq!(authorization.map(String::as_str), expected);
+        }
+    }
+
     #[test]
     fn users_in_urls_are_refused() {
         for (url, shown) in [
