@@ -41,6 +41,14 @@ fn only_the_store_and_the_cache_know_sql() {
 }
 
 #[test]
+fn one_client_asks_servers_of_kinto() {
+    assert!(dependencies("cumulo-moving").contains("cumulo-client"));
+    for name in ["cumulo-core", "cumulo-store", "cumulo-moving", "cumulo-cli", "cumulo-upkeep"] {
+        is_free_of(name, &["reqwest"]);
+    }
+}
+
+#[test]
 fn arrows_point_one_way() {
     is_free_of(
         "cumulo-kvs",

@@ -57,6 +57,16 @@ impl Call {
         Self::new(Method::GET, path)
     }
 
+    /// A call to a path that somebody else made.
+    pub(crate) fn get_foreign(path: &str) -> Self {
+        let mut call = Self::get(path);
+        // Anything else could change the host, to which the credentials go.
+        if !path.starts_with('/') || path.contains(['?', '#']) {
+            call.refuse(format!("{path:?} is not a path: it begins with '/' and has no query"));
+        }
+        call
+    }
+
     /// Reads what this would write, as the same user.
     pub(crate) fn look(&self) -> Self {
         let mut look = Self::get(self.path.clone());

@@ -9,6 +9,7 @@ use crate::{
     batch::{Batch, Queue},
     builder::{Builder, Parts},
     call::Call,
+    get::Get,
     list::List,
     permissions::Entry,
     resource::{Bucket, Collection, Kind, Resource},
@@ -165,6 +166,18 @@ impl<X: Transport> Root<X> {
     /// ```
     pub fn create_account(&self, name: impl AsRef<str>, password: &str) -> Write<X> {
         self.accounts().one(name).create().data(serde_json::json!({"password": password}))
+    }
+
+    /// Reads what has this path below the URL of the server, escaped as in a URL: the way to what
+    /// the other calls don't reach.
+    pub fn get(&self, path: impl AsRef<str>) -> Get<X, Value, Value> {
+        Get::new(self.transport.clone(), Call::get_foreign(path.as_ref()), Response::json)
+    }
+
+    /// Reads the list that has this path below the URL of the server, escaped as in a URL.
+    /// [`List::of`] takes its rows as something else.
+    pub fn list(&self, path: impl AsRef<str>) -> List<X, Value> {
+        List::new(self.transport.clone(), Call::get_foreign(path.as_ref()))
     }
 
     /// What the user may do with each object that they can reach, of the plugin that the capability

@@ -299,7 +299,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Request { method, url } = &self.response.request;
+        let Request { method, url, .. } = &self.response.request;
         write!(f, "{method} {url}: {}", self.response.status)?;
         let words = self.words();
         let words = words.trim().trim_end_matches('.');

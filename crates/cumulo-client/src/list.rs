@@ -62,7 +62,7 @@ impl<R: Row> Page<R> {
         Ok(Self {
             rows: read().map_err(|error| response.not_understood(error))?,
             timestamp: response.timestamp().unwrap_or_default(),
-            total: total(response),
+            total: response.total(),
             // Of the URL, only the query: the credentials stay with the server that they are for.
             next: response
                 .header("Next-Page")
@@ -70,10 +70,6 @@ impl<R: Row> Page<R> {
                 .map(|(_, query)| PageToken(query.to_owned())),
         })
     }
-}
-
-fn total(response: &Response) -> Option<u64> {
-    response.parsed("Total-Objects").or_else(|| response.parsed("Total-Records"))
 }
 
 /// Reads a list.
@@ -231,8 +227,16 @@ impl<X: Transport, R: Row> List<X, R> {
         self.call.method = Method::HEAD;
         let transport = self.transport.clone();
         transport.send(self.into_call(None), |response| {
-            total(response).ok_or_else(|| response.lacks("Total-Objects"))
+            response.total().ok_or_else(|| response.lacks("Total-Objects"))
         })
+    }
+
+    /// Only the headers, which tell how many there are on all pages, and when one was changed last:
+    /// [`Response::total`] and [`Response::timestamp`].
+    pub fn head(mut self) -> X::Sent<Response> {
+        self.call.method = Method::HEAD;
+        let transport = self.transport.clone();
+        transport.send(self.into_call(None), |response| Ok(response.clone()))
     }
 
     /// The call for the first page.

@@ -15,6 +15,15 @@ pub struct Request {
     pub method: Method,
     /// Its URL, with the query. Credentials are never part of it.
     pub url: String,
+    /// How often it was sent.
+    pub attempts: u32,
+}
+
+impl Request {
+    /// One that is sent once.
+    pub(crate) fn new(method: Method, url: impl Into<String>) -> Self {
+        Self { method, url: url.into(), attempts: 1 }
+    }
 }
 
 /// An answer as it came.
@@ -46,6 +55,11 @@ impl Response {
         // Proxies that compress make weak tags of those of servers.
         let tag = self.header(ETAG.as_str())?.trim();
         tag.strip_prefix("W/").unwrap_or(tag).parse().ok()
+    }
+
+    /// How many objects a list has on all pages, if the server tells.
+    pub fn total(&self) -> Option<u64> {
+        self.parsed("Total-Objects").or_else(|| self.parsed("Total-Records"))
     }
 
     /// The error for a header that is missing, or not what it should be.

@@ -159,7 +159,7 @@ impl Order {
         let fetch = self.fetch(connection, &file, file.filename.clone()).await?;
         let limit = connection.config().max_response_bytes;
         if usize::try_from(file.size).map_or(true, |size| size > limit) {
-            let request = Request { method: Method::GET, url: fetch.url.to_string() };
+            let request = Request::new(Method::GET, fetch.url.as_str());
             return Err(Error::AnswerTooLarge { request: Box::new(request), limit });
         }
         fetch.run(&mut bytes, &mut Beginning::default()).await?;

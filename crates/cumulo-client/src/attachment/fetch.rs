@@ -177,7 +177,7 @@ impl Fetch<'_> {
         sink: &mut (impl AsyncWrite + Send + Unpin),
         beginning: &mut Beginning,
     ) -> Result<Step> {
-        let request = Request { method: Method::GET, url: url.to_string() };
+        let request = Request::new(Method::GET, url.as_str());
         tracing::debug!(url = request.url, from = beginning.bytes, "download");
         let answer = match self.ask(url, beginning.bytes).await?.send().await {
             Ok(answer) => answer,

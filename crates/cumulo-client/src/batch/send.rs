@@ -101,6 +101,8 @@ async fn send_chunk(
         let again: Vec<usize> = again.into_iter().map(|place| open[place]).collect();
         let conflict = last_conflict(&answers).map(|place| (place, answers[place].clone()));
         for (place, (index, mut response)) in open.into_iter().zip(answers).enumerate() {
+            let before = outcomes[index].response.as_ref();
+            response.request.attempts += before.map_or(0, |before| before.request.attempts);
             unclear[index] |= repeated;
             if let Some((last, conflict)) = &conflict
                 && place < *last

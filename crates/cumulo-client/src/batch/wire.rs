@@ -115,7 +115,8 @@ impl Part<'_> {
         call: &Call,
         whole: &Response,
     ) -> Response {
-        let request = Request { method: call.method.clone(), url: connection.url(call) };
+        let attempts = whole.request.attempts;
+        let request = Request { method: call.method.clone(), url: connection.url(call), attempts };
         let body = match self.body {
             // An empty text stands for no body.
             None => Bytes::new(),

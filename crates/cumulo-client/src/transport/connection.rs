@@ -195,9 +195,12 @@ impl Connection {
         let mut repeated = false;
         let mut renewed = false;
         let mut number = 0;
+        let mut attempts = 0;
         self.wait_until_open().await?;
         loop {
-            let attempt = self.attempt(call, body.make().await?).await?;
+            attempts += 1;
+            let request = Request { method: call.method.clone(), url: self.url(call), attempts };
+            let attempt = self.attempt(request, call, body.make().await?).await?;
             if let Attempt::Answered(response) = &attempt
                 && response.status == StatusCode::UNAUTHORIZED
                 && !renewed
@@ -241,8 +244,7 @@ impl Connection {
     }
 
     /// Fails if there are no credentials: to ask for them again is not for us.
-    async fn attempt(&self, call: &Call, content: Content) -> Result<Attempt> {
-        let request = Request { method: call.method.clone(), url: self.url(call) };
+    async fn attempt(&self, request: Request, call: &Call, content: Content) -> Result<Attempt> {
         tracing::debug!(method = %request.method, url = request.url, "request");
         let http = match content {
             Content::Stream { .. } => self.patient()?,

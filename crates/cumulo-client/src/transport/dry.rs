@@ -67,7 +67,7 @@ impl Plan {
         let method = call.method.clone();
         self.requests_mut().push(Planned { method: method.clone(), url: url.clone(), body });
         Response {
-            request: Request { method, url },
+            request: Request { method, url, attempts: 0 },
             status: StatusCode::OK,
             headers: HeaderMap::from_iter([
                 (ETAG, HeaderValue::from_static("\"0\"")),

@@ -39,6 +39,28 @@ async fn timestamps_of_all_lists_can_be_asked() {
 }
 
 #[tokio::test]
+async fn paths_reach_what_has_no_call() {
+    let root = || text(200, "").header("ETag", "\"5\"").header("Total-Objects", "3");
+    let rows = reply(200, &json!({"data": [1.5, {"a": null}]}));
+    let stub = Stub::script([object("a"), rows, root()]).await;
+    let client = stub.client();
+    assert_eq!(client.get("/plugin/a%20b").send().await.unwrap()["data"]["id"], "a");
+    let page = client.list("/plugin").param("b", "c d").page().await.unwrap();
+    assert_eq!(page.rows, [json!(1.5), json!({"a": null})]);
+    let head = client.list("/plugin").head().await.unwrap();
+    assert_eq!((head.total(), head.timestamp()), (Some(3), Some(Timestamp(5))));
+    let expected = ["GET /v1/plugin/a%20b", "GET /v1/plugin?b=c%20d", "HEAD /v1/plugin"];
+    assert_eq!(stub.lines(), expected);
+    // Behind a server without a path, this would be a password and another host.
+    for path in ["@example.com/", "buckets", "", "/a?b=c", "/a#b"] {
+        let error = client.get(path).send().await.unwrap_err();
+        assert!(matches!(error, Error::Argument(_)), "{path}: {error}");
+        assert!(matches!(client.list(path).page().await, Err(Error::Argument(_))), "{path}");
+    }
+    assert_eq!(stub.lines().len(), 3);
+}
+
+#[tokio::test]
 async fn permissions_are_set_added_and_removed_without_the_data() {
     let stub = Stub::start(|_| object("a")).await;
     let bucket = stub.client().bucket("a");

@@ -6,7 +6,7 @@ use cumulo_client::{Client, Error, Retry, Timestamp};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::stub::{Reply, Stub, error, object, reply, text};
+use crate::stub::{Reply, Stub, at_once, batch, data, error, object, reply, root, text};
 
 /// How often a call is sent if this is the first answer, and the second one is a success.
 async fn sent<F: Future>(first: Reply, call: impl FnOnce(Client) -> F) -> usize {
@@ -53,6 +53,29 @@ async fn whatever_surely_did_nothing_is_sent_again() {
         assert_eq!(sent(throttled(status), post).await, 2, "{status}");
         assert_eq!(sent(throttled(status), delete).await, 2, "{status}");
     }
+}
+
+#[tokio::test]
+async fn how_often_it_was_sent_is_told() {
+    let failures = [text(500, "x"), Reply::Break, text(502, "x")];
+    let stub = Stub::script(failures.iter().cloned().chain([object("a")])).await;
+    let answer = stub.client().bucket("a").get().response().await.unwrap();
+    assert_eq!(answer.request.attempts, 4);
+    let stub = Stub::script([text(500, "x"), Reply::Break]).await;
+    let client = stub.builder().retry(at_once(1)).build().unwrap();
+    let error = client.bucket("a").get().send().await.unwrap_err();
+    assert_eq!(error.request().unwrap().attempts, 2);
+
+    let fails = || batch(&[(200, data("a")), (503, json!({}))]);
+    let parts = [root(None, &[]), text(500, "x"), fails(), batch(&[(200, data("b"))])];
+    let stub = Stub::script(parts).await;
+    let batch = stub.client().batch();
+    for id in ["a", "b"] {
+        _ = batch.bucket(id).get().send();
+    }
+    let results = batch.send().await.unwrap();
+    let attempts: Vec<_> = results.responses().map(|it| it.unwrap().request.attempts).collect();
+    assert_eq!(attempts, [2, 3]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,12 +6,12 @@
 //! server tells. What the server shows with an object alone, its permissions, is asked for in
 //! batches.
 
-mod client;
+mod server;
 mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
+use cumulo_client::{Auth, Basic, Bearer, Response, server::ServerInfo};
 use cumulo_core::{
     object::{Acl, List, Object, Timestamp},
     query::Query,
@@ -19,13 +19,11 @@ use cumulo_core::{
     store::{Access, Outcome, Store},
 };
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use reqwest::StatusCode;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use self::{
-    client::{Client, Part},
-    wire::{One, Page, Root},
+    server::Server,
+    wire::{Listed, One},
 };
 use crate::{
     Counts, Error, Result, Watch,
@@ -45,7 +43,7 @@ const MARK: &str = "kinto";
 
 /// Who asks: what stands in `Authorization`.
 #[derive(Clone, Debug, Default)]
-pub struct Credentials(Option<SecretString>);
+pub struct Credentials(Option<Arc<dyn Auth>>);
 
 impl Credentials {
     /// Nobody: only what everyone may see.
@@ -55,13 +53,14 @@ impl Credentials {
 
     /// A name and a password with a colon between them.
     pub fn basic(auth: &str) -> Self {
-        Self(Some(format!("Basic {}", BASE64.encode(auth)).into()))
+        let (user, password) = auth.split_once(':').unwrap_or((auth, ""));
+        Self(Some(Arc::new(Basic::new(user, password))))
     }
 
     /// A bearer token, or a whole header value such as `Token abc`.
     pub fn token(token: &str) -> Self {
-        let is_whole = token.contains(' ');
-        Self(Some(if is_whole { token.to_owned() } else { format!("Bearer {token}") }.into()))
+        let (scheme, token) = token.split_once(' ').unwrap_or(("Bearer", token));
+        Self(Some(Arc::new(Bearer::with_scheme(scheme, token))))
     }
 }
 
@@ -114,17 +113,20 @@ pub async fn pull(
     options: Options,
     watch: &Arc<dyn Watch>,
 ) -> Result<Report> {
-    let client = Client::new(url, &options.credentials)?;
-    let answer = client.get("/").await?;
-    let root: Root = client.parse("/", &answer)?;
-    watch.say(&format!("Reading from {} ({})", client.base(), root.project_name));
-    begin(store, &Origin { url: client.base().to_owned(), mode: options.mode }).await?;
+    let server = Server::new(url, &options.credentials)?;
+    let info = server.client.server_info().await.map_err(|error| server.failure(&error))?;
+    let Some(batch_size) = info.settings.batch_max_requests else {
+        return Err(server.failed("/", "the answer is not that of a Kinto server"));
+    };
+    watch.say(&format!("Reading from {} ({})", server.url, info.project_name));
+    begin(store, &Origin { url: server.url.clone(), mode: options.mode }).await?;
     let mut pull = Pull {
         store,
-        client,
+        server,
         options,
         watch,
-        root,
+        info,
+        batch_size: if batch_size == 0 { PAGE } else { batch_size },
         report: Report::default(),
         remarks: BTreeMap::new(),
     };
@@ -177,10 +179,12 @@ impl Source {
 
 struct Pull<'a> {
     store: &'a Arc<dyn Store>,
-    client: Client,
+    server: Server,
     options: Options,
     watch: &'a Arc<dyn Watch>,
-    root: Root,
+    info: ServerInfo,
+    /// How many objects are asked for at once.
+    batch_size: usize,
     report: Report,
     /// What could not be moved, and how often.
     remarks: BTreeMap<String, u64>,
@@ -207,13 +211,13 @@ impl Pull<'_> {
 
     /// Reads what is new in all lists. Returns one that is not as the server tells it.
     async fn walk(&mut self) -> Result<Option<String>> {
-        if self.root.capabilities.contains_key("accounts") {
+        if self.info.has("accounts") {
             self.accounts().await?;
         }
         let mut unlike = None;
         let buckets = Source::new("", "bucket", true);
         if self.pull(&buckets).await? == Readable::No {
-            return Err(self.client.failed("/buckets", "this user may not list the buckets"));
+            return Err(self.server.failed("/buckets", "this user may not list the buckets"));
         }
         unlike = unlike.or(self.compare(&buckets).await?);
         for bucket in self.ids("/buckets").await? {
@@ -256,31 +260,28 @@ impl Pull<'_> {
         let since = self.since(source).await?;
         // Tombstones are only listed with a filter on the timestamp. This one leaves out nothing,
         // not even timestamps before 1970, which `_since` can't express.
-        let filter = match since {
-            Some(since) if since > 0 => format!("_since={since}"),
-            _ => "has_last_modified=1".to_owned(),
+        let (name, value) = match since {
+            Some(since) if since > 0 => ("_since", since.to_string()),
+            _ => ("has_last_modified", "1".to_owned()),
         };
-        let mut query = format!("{filter}&_sort=last_modified&_limit={PAGE}");
+        let list = self.server.client.list(&source.path).of::<Listed>();
+        let mut list = list.param(name, &value).sort("last_modified").page_size(PAGE);
         loop {
-            let path = format!("{}?{query}", source.path);
-            let answer = self.client.get(&path).await?;
-            if matches!(
-                answer.status,
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND
-            ) {
-                self.remark(format!("not shown to this user: {}", source.path));
-                return Ok(Readable::No);
-            }
-            let page: Page<'_> = self.client.parse(&path, &answer)?;
-            let objects = page.data.into_iter().map(wire::object).collect::<Option<Vec<_>>>();
-            let without = || self.client.failed(&path, "an object without id or last_modified");
-            let objects = objects.ok_or_else(without)?;
-            let end = answer.next.is_none().then_some(answer.etag).flatten();
+            let page = match list.page().await {
+                Ok(page) => page,
+                Err(error) if is_hidden(&error) => {
+                    self.remark(format!("not shown to this user: {}", source.path));
+                    return Ok(Readable::No);
+                }
+                Err(error) => return Err(self.server.failure(&error)),
+            };
+            // 0 where the server tells none.
+            let is_told = page.next.is_none() && page.timestamp.0 != 0;
+            let end = is_told.then_some(page.timestamp.0);
+            let objects = page.rows.into_iter().map(|Listed(object)| object).collect();
             self.store_page(source, objects, end).await?;
-            match answer.next {
-                Some(next) => query = next,
-                None => break,
-            }
+            let Some(next) = page.next else { break };
+            list = self.server.client.list(&source.path).of().resume(next);
         }
         self.report.lists += 1;
         Ok(Readable::Yes)
@@ -344,17 +345,16 @@ impl Pull<'_> {
             .filter(|object| !object.deleted)
             .map(|object| format!("{}/{}", source.path, object.id))
             .collect();
-        let size = self.root.settings.batch_max_requests.max(1);
-        let batches = paths.chunks(size).map(|paths| self.client.batch(paths));
-        let answers: Vec<Vec<Part>> =
+        let batches = paths.chunks(self.batch_size).map(|paths| self.server.get_all(paths));
+        let answers: Vec<Vec<Response>> =
             stream::iter(batches).buffered(self.options.connections).try_collect().await?;
         let mut answers = answers.into_iter().flatten();
         let mut entries = Vec::with_capacity(listed.len());
         for object in listed {
             if object.deleted {
                 entries.push((object, Acl::default()));
-            } else if let Some(part) = answers.next() {
-                entries.extend(self.entry(source, object, &part)?);
+            } else if let Some(answer) = answers.next() {
+                entries.extend(self.entry(source, object, &answer)?);
             }
         }
         Ok(entries)
@@ -365,22 +365,22 @@ impl Pull<'_> {
         &mut self,
         source: &Source,
         listed: Object,
-        part: &Part,
+        answer: &Response,
     ) -> Result<Option<(Object, Acl)>> {
-        match part.status {
+        match answer.status.as_u16() {
             200 => {}
             404 | 410 => return Ok(None),
             401 | 403 => {
                 self.remark(format!("permissions not shown to this user: in {}", source.path));
                 return Ok(Some((listed, Acl::default())));
             }
-            status => {
+            _ => {
                 let path = format!("{}/{}", source.path, listed.id);
-                return Err(self.client.failed(&path, format!("the answer is {status}")));
+                return Err(self.server.failed(&path, format!("the answer is {}", answer.status)));
             }
         }
-        let one: One<'_> = serde_json::from_str(part.body.get())
-            .map_err(|error| self.client.failed(&source.path, error.to_string()))?;
+        let one: One<'_> = serde_json::from_slice(&answer.body)
+            .map_err(|error| self.server.failed(&source.path, error.to_string()))?;
         if source.list.is_none() && !one.data.contains_key("password") {
             self.remark("accounts came without password hashes: they need new passwords".into());
         }
@@ -393,20 +393,11 @@ impl Pull<'_> {
 
     /// The ids in a list of the server.
     async fn ids(&self, path: &str) -> Result<Vec<String>> {
-        let (mut ids, mut query) = (Vec::new(), format!("_fields=id&_limit={PAGE}"));
-        loop {
-            let page = format!("{path}?{query}");
-            let answer = self.client.get(&page).await?;
-            if matches!(answer.status.as_u16(), 401 | 403 | 404) {
-                return Ok(ids);
-            }
-            let listed: Page<'_> = self.client.parse(&page, &answer)?;
-            let found = listed.data.into_iter().filter_map(wire::object);
-            ids.extend(found.map(|object| object.id));
-            match answer.next {
-                Some(next) => query = next,
-                None => return Ok(ids),
-            }
+        let list = self.server.client.list(path).of::<Listed>();
+        match list.fields(["id"]).page_size(PAGE).all().await {
+            Ok(listed) => Ok(listed.into_iter().map(|Listed(object)| object.id).collect()),
+            Err(error) if is_hidden(&error) => Ok(Vec::new()),
+            Err(error) => Err(self.server.failure(&error)),
         }
     }
 
@@ -415,19 +406,23 @@ impl Pull<'_> {
         let Some(list) = source.list.clone().filter(|_| self.options.mode == Mode::Empty) else {
             return Ok(None);
         };
-        let answer = self.client.head(&source.path).await?;
-        if !answer.status.is_success() {
-            return Ok(Some(format!("{} answers {}", source.path, answer.status)));
-        }
+        let answer = match self.server.client.list(&source.path).head().await {
+            Ok(answer) => answer,
+            Err(error) => match error.status() {
+                Some(status) if status.is_client_error() => {
+                    return Ok(Some(format!("{} answers {status}", source.path)));
+                }
+                _ => return Err(self.server.failure(&error)),
+            },
+        };
         let (count, end) = write(self.store, move |tx| {
             Ok((tx.count(&list, &Query::default())?, tx.timestamp(&list)?))
         })
         .await?;
-        if answer.total.is_some_and(|total| total != count) {
-            let total = answer.total.unwrap_or_default();
+        if let Some(total) = answer.total().filter(|total| *total != count) {
             return Ok(Some(format!("{} has {total} objects there and {count} here", source.path)));
         }
-        if answer.etag.is_some_and(|etag| etag > end.0) {
+        if answer.timestamp().is_some_and(|there| there.0 > end.0) {
             return Ok(Some(format!("{} has changed meanwhile", source.path)));
         }
         Ok(None)
@@ -445,7 +440,7 @@ impl Pull<'_> {
                 "the files of attachments are not moved, only what records say of them",
             ),
         ] {
-            if self.root.capabilities.contains_key(capability) {
+            if self.info.has(capability) {
                 self.remark(remark.into());
             }
         }
@@ -457,4 +452,9 @@ impl Pull<'_> {
 enum Readable {
     Yes,
     No,
+}
+
+/// Whether the server does not show this to the user.
+fn is_hidden(error: &cumulo_client::Error) -> bool {
+    error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403 | 404))
 }

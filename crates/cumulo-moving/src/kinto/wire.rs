@@ -2,30 +2,19 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use cumulo_client::Row;
 use cumulo_core::object::{Acl, Object, TOMBSTONE, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, de::Error as _};
 use serde_json::value::RawValue;
 
-/// The root view.
-#[derive(Deserialize)]
-pub(super) struct Root {
-    #[serde(default)]
-    pub(super) project_name: String,
-    pub(super) settings: RootSettings,
-    #[serde(default)]
-    pub(super) capabilities: BTreeMap<String, serde_json::Value>,
-}
+/// An object or tombstone in a list.
+pub(super) struct Listed(pub(super) Object);
 
-#[derive(Deserialize)]
-pub(super) struct RootSettings {
-    pub(super) batch_max_requests: usize,
-}
-
-/// A page of a list.
-#[derive(Deserialize)]
-pub(super) struct Page<'a> {
-    #[serde(borrow)]
-    pub(super) data: Vec<Fields<'a>>,
+impl Row for Listed {
+    fn from_json(json: &str) -> serde_json::Result<Self> {
+        let without = || serde_json::Error::custom("an object without id or last_modified");
+        object(serde_json::from_str(json)?).map(Self).ok_or_else(without)
+    }
 }
 
 /// One object, with its permissions if they may be seen.

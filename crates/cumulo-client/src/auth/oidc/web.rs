@@ -58,7 +58,7 @@ impl Web {
 }
 
 async fn send(method: Method, url: &str, request: RequestBuilder) -> Result<(StatusCode, Vec<u8>)> {
-    let asked = || Request { method: method.clone(), url: url.to_owned() };
+    let asked = || Request::new(method.clone(), url);
     let request = request.header("Accept", "application/json");
     let mut answer = request.send().await.map_err(|error| failed(asked(), error))?;
     let mut body = Vec::new();
