@@ -73,6 +73,7 @@ impl<'a> Tx<'a> {
                 }
                 asked
             }
+            None if end.next() == end => return Err(Error::TimestampTaken(end)),
             None => now.max(end.next()),
         };
         if stamp > end {

@@ -432,6 +432,9 @@ impl WriteTx<'_> {
                 self.check_free(row.id, id, asked)?;
                 Ok((row, asked))
             }
+            None if row.timestamp.next() == row.timestamp => {
+                Err(Error::TimestampTaken(row.timestamp))
+            }
             None => Ok((row, now.max(row.timestamp.next()))),
         }
     }
@@ -612,7 +615,8 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Adds an object or a tombstone, unless something has its id.
+    /// Adds an object or a tombstone, unless something has its id. That something has its timestamp
+    /// is an error.
     fn insert(
         &mut self,
         list: i64,
@@ -621,7 +625,7 @@ impl WriteTx<'_> {
     ) -> Result<bool> {
         let inserted = self.execute(
             "INSERT INTO object (list, deleted, last_modified, id, acl, data)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (list, id) DO NOTHING",
             params![list, deleted, stamp.0, id, acl, data],
         )?;
         self.undo.extend((inserted > 0).then_some(Undo::Inserted(list, stamp)));

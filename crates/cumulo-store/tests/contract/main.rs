@@ -133,6 +133,7 @@ macro_rules! store_contract {
                     a_restored_tombstone_is_one,
                     a_restored_timestamp_is_not_taken_twice,
                     restoring_never_moves_a_list_back,
+                    a_list_at_the_end_of_time_takes_nothing_and_loses_nothing,
                     restoring_can_be_undone,
                     restored_permissions_are_found,
                     timestamps_increase_after_restoring,

@@ -242,6 +242,22 @@ pub(crate) fn restoring_never_moves_a_list_back(db: &Db) {
     assert_eq!(db.timestamp(&List::new("", "bucket")), Timestamp(7));
 }
 
+pub(crate) fn a_list_at_the_end_of_time_takes_nothing_and_loses_nothing(db: &Db) {
+    let end = db.try_write(|tx| tx.restore_list(&posts(), Timestamp(i64::MAX)));
+    if end.is_err() {
+        // The engine has no such timestamps.
+        return;
+    }
+    let put = |db: &Db, id: &'static str| {
+        db.try_write(move |tx| tx.put(&posts(), id, None, "{}", Some(&Acl::default())))
+    };
+    for id in ["a", "b"] {
+        let put = put(db, id);
+        let stored = db.read(move |tx| tx.get(&posts(), id));
+        assert_eq!(put.is_ok(), stored.is_some(), "{id}: {put:?}");
+    }
+}
+
 pub(crate) fn restoring_can_be_undone(db: &Db) {
     db.put_acl(&posts(), "a", &acl("read", "alice"));
     let before = db.read(export);
