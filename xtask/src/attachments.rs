@@ -195,7 +195,7 @@ fn goes_on(place: &Place) -> Result<()> {
     let progress = move |done, _| {
         told.lock().expect("nobody panics").get_or_insert(done);
     };
-    let path = attachment.download().progress(progress).to_path(&place.folder)?;
+    let path = attachment.download().on_progress(progress).to_path(&place.folder)?;
     ensure!(*first.lock().expect("nobody panics") == Some(4321), "it began anew");
     ensure!(fs::read(path)? == content && !part.exists(), "another content");
     Ok(())

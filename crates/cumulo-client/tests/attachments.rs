@@ -109,7 +109,7 @@ async fn a_file_is_uploaded_with_the_record() {
         .data(json!({"title": "Report"}))
         .permissions(Permissions::new().grant("read", "system.Everyone"))
         .if_match(Timestamp(7))
-        .progress(move |sent, total| progress.lock().unwrap().push((sent, total)))
+        .on_progress(move |sent, total| progress.lock().unwrap().push((sent, total)))
         .send()
         .await
         .unwrap();
@@ -354,7 +354,7 @@ async fn a_broken_connection_is_mended() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let progress = Arc::clone(&told);
     let download = attachment(&web, Retry { times: 1, ..RETRY }).download();
-    let download = download.progress(move |done, _| progress.lock().unwrap().push(done));
+    let download = download.on_progress(move |done, _| progress.lock().unwrap().push(done));
     assert_eq!(download.to_bytes().await.unwrap(), CONTENT);
     let ranges: Vec<_> =
         web.requests_for("/b.bin").iter().map(|it| it.header("range").map(str::to_owned)).collect();

@@ -92,7 +92,7 @@ impl<X: Direct> Download<X> {
     }
 
     /// Who is told how many bytes of the file there are, and of how many.
-    pub fn progress(mut self, tell: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
+    pub fn on_progress(mut self, tell: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
         self.order.progress = Progress::new(tell);
         self
     }

@@ -9,7 +9,7 @@
 //! let uploaded = attachment
 //!     .upload(Source::file("sunset.jpg"))
 //!     .data(json!({"title": "Sunset"}))
-//!     .progress(|sent, total| println!("{sent} of {total:?} bytes"))
+//!     .on_progress(|sent, total| println!("{sent} of {total:?} bytes"))
 //!     .send()
 //!     .await?;
 //! println!("{} bytes at {}", uploaded.file.size, uploaded.file.location);

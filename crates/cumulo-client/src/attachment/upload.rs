@@ -105,7 +105,7 @@ impl<X: Direct> Upload<X> {
 
     /// Who is told how many bytes of the file were sent, and of how many if that is known. A request
     /// that is repeated begins at 0 again.
-    pub fn progress(mut self, tell: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
+    pub fn on_progress(mut self, tell: impl Fn(u64, Option<u64>) + Send + Sync + 'static) -> Self {
         self.progress = Progress::new(tell);
         self
     }
