@@ -70,9 +70,10 @@ pub(super) async fn changes_are_filtered<F: Face>(t: &Test<F>) -> Result<()> {
 
 pub(super) async fn history_is_counted<F: Face>(t: &Test<F>) -> Result<()> {
     fill(t).await?;
-    let count = t.done(t.client.bucket("shop").history().list().count()).await?;
-    // Kinto does not count it.
-    ensure!(count == 9 || count == 0);
+    // Kinto does not tell it.
+    if let Ok(count) = t.done(t.client.bucket("shop").history().list().count()).await {
+        ensure!(count == 9);
+    }
     Ok(())
 }
 
