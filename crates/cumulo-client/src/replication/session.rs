@@ -204,9 +204,7 @@ impl Session {
             let bucket = self.destination.bucket.of();
             self.is_missing = self.look(&bucket).await?.is_none();
             if self.is_missing {
-                let source = look(&self.source.bucket.of()).await;
-                let source = allow_forbidden(source)?.unwrap_or_else(Version::empty);
-                self.judge_head(bucket, source, None);
+                self.judge_head(bucket, Version::empty(), None);
             }
         }
         self.judge_head(target, source, destination);
