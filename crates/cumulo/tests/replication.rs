@@ -253,6 +253,25 @@ fn a_timestamp_that_is_taken_costs_no_time() {
 }
 
 #[test]
+fn looking_creates_nothing_in_default() {
+    let servers = Servers::with(&[("kinto.includes", "kinto.plugins.default_bucket")]);
+    let (source, destination) = servers.blocking();
+    let ours = collection(&source, "blog");
+    put(&ours, [json!({"id": "a"})]);
+    let copy = destination.collection("default", "articles");
+    assert_eq!(shown(&ours.diff(&copy).all().unwrap()), ["+articles", "+a"]);
+    assert_eq!(shown(&ours.sync_to(&copy).planned().unwrap()), ["+articles", "+a"]);
+    copy.sync_to(&ours).planned().unwrap_err();
+    let collections = || destination.bucket("default").collections().list().count().unwrap();
+    assert_eq!(collections(), 0);
+    let buckets = source.bucket("blog").diff(&destination.bucket("default"));
+    assert_eq!(shown(&buckets.without_permissions().all().unwrap()), ["+articles", "+a"]);
+    assert_eq!(collections(), 0);
+    assert_eq!(counts(&ours.sync_to(&copy).send().unwrap()), (2, 0, 0));
+    assert!(ours.diff(&copy).all().unwrap().is_empty());
+}
+
+#[test]
 fn a_bucket_for_a_collection_has_nothing_of_the_other() {
     let servers = Servers::start();
     let (source, destination) = servers.blocking();
