@@ -325,7 +325,7 @@ fn a_state_spares_what_has_not_changed() {
 
     let elsewhere = destination.collection("blog", "other");
     let error = ours.sync_to(&elsewhere).since(state).send().unwrap_err();
-    assert!(matches!(error, Error::Replication(_)), "{error}");
+    assert!(matches!(error, Error::Argument(_)), "{error}");
 }
 
 #[test]

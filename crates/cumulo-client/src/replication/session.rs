@@ -159,10 +159,10 @@ impl Session {
         options: Options,
         state: Option<State>,
     ) -> Result<Self> {
+        let state = usable(state, &source, &destination, &options)?;
         let (from, to) = try_join(source.info(), destination.info()).await?;
         let buckets = (source.own_bucket(&from), destination.own_bucket(&to));
         let own = to.user.map_or_else(|| EVERYONE.to_owned(), |user| user.id);
-        let state = usable(state, &source, &destination, &options)?;
         let mut session = Self {
             source,
             destination,
@@ -394,10 +394,10 @@ fn usable(
             if (&state.source, &state.destination) != (&fresh.source, &fresh.destination) =>
         {
             let problem = format!(
-                "the state is that of a replication from {} to {}",
-                state.source, state.destination
+                "the state is that of a replication from {} to {}, not from {} to {}",
+                state.source, state.destination, fresh.source, fresh.destination
             );
-            Err(Error::Replication(problem))
+            Err(Error::Argument(problem))
         }
         Some(state) if state.manner == fresh.manner => Ok(state),
         _ => Ok(fresh),
