@@ -1,6 +1,6 @@
 //! A request before it is sent.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -9,7 +9,10 @@ use http::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{Error, Timestamp};
+use crate::{
+    Error, Timestamp,
+    transport::retry::{self, Verdict},
+};
 
 /// What stands as it is in a query string.
 const QUERY: &AsciiSet =
@@ -31,6 +34,9 @@ pub struct Call {
     pub(crate) or_existing: bool,
     /// Whether it can be done twice, if that does not follow from method and headers.
     pub(crate) repeatable: Option<bool>,
+    /// Whether it brings a timestamp of its own: a conflict (409) is then that another object of the
+    /// list has it, and stays one.
+    pub(crate) has_timestamp: bool,
     /// What a server must be able to do for this, if not every one is.
     pub(crate) capability: Option<&'static str>,
     /// Why this can't be sent.
@@ -48,6 +54,7 @@ impl Call {
             accepted: &[],
             or_existing: false,
             repeatable: None,
+            has_timestamp: false,
             capability: None,
             problem: None,
         }
@@ -152,6 +159,14 @@ impl Call {
                 || self.headers.contains_key(IF_NONE_MATCH)
         })
     }
+
+    /// What an answer means for a repetition.
+    pub(crate) fn verdict(&self, status: StatusCode, retry_after: Option<Duration>) -> Verdict {
+        if self.has_timestamp && status == StatusCode::CONFLICT {
+            return Verdict::Final;
+        }
+        retry::verdict(status, retry_after)
+    }
 }
 
 /// Keeps the value of a header out of `Debug` if it is a secret by its name.
@@ -196,6 +211,15 @@ mod tests {
         call.query = "_limit=5&_limit_not=2&_token=abc".to_owned();
         call.set_param("_limit", "2");
         assert_eq!(call.query, "_limit_not=2&_token=abc&_limit=2");
+    }
+
+    #[test]
+    fn a_timestamp_that_is_taken_stays_so() {
+        let mut call = Call::new(Method::PUT, "/buckets/blog");
+        assert_eq!(call.verdict(StatusCode::CONFLICT, None), Verdict::Undone);
+        call.has_timestamp = true;
+        assert_eq!(call.verdict(StatusCode::CONFLICT, None), Verdict::Final);
+        assert_eq!(call.verdict(StatusCode::TOO_MANY_REQUESTS, None), Verdict::Undone);
     }
 
     #[test]

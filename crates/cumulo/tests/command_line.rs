@@ -243,6 +243,18 @@ fn a_server_becomes_what_a_file_says() {
 }
 
 #[test]
+fn a_dry_run_creates_nothing_in_default() {
+    let alice = Alice::new();
+    alice.write("mine.yaml", "buckets: {default: {collections: {notes: {}}}}");
+    let plan = alice.done(&["apply", "mine.yaml", "--dry-run"], "");
+    assert!(plan.contains("+ create default/collections/notes"), "{plan}");
+    assert_eq!(alice.json(&["list", "default/", "-o", "json"]), json!([]));
+    alice.done(&["apply", "mine.yaml", "--yes"], "");
+    let plan = alice.done(&["apply", "mine.yaml", "--dry-run"], "");
+    assert!(plan.contains("0 to create"), "{plan}");
+}
+
+#[test]
 fn a_file_that_is_wrong_is_not_applied() {
     let alice = Alice::new();
     alice.write("wrong.yaml", "buckets:\n  blog:\n    permision: {}\n");

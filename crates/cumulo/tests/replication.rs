@@ -5,6 +5,7 @@ use std::{
     path::Path,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
 use cumulo_client::{
@@ -31,10 +32,15 @@ struct Servers {
 
 impl Servers {
     fn start() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(more: &[(&str, &str)]) -> Self {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let start = |folder: &TempDir, setting| {
             let program = Program::cumulo(Path::new(env!("CARGO_BIN_EXE_cumulo")));
             let settings = [setting, ("kinto.trailing_slash_redirect_enabled", "false")];
+            let settings = [&settings[..], more].concat();
             Server::start(&program, folder.path(), &Storage::Memory, &settings).unwrap()
         };
         Self {
@@ -226,6 +232,64 @@ fn a_copy_keeps_timestamps_and_permissions() {
 }
 
 #[test]
+fn a_timestamp_that_is_taken_costs_no_time() {
+    let servers = Servers::with(&[("kinto.retry_after_seconds", "30")]);
+    let (source, _) = servers.blocking();
+    let ours = collection(&source, "blog");
+    put(&ours, ["a", "b", "c"].map(|id| json!({"id": id})));
+    let stamp = |id| ours.record(id).get().send().unwrap().last_modified;
+    let copy = source.collection("blog", "copy");
+    copy.create().send().unwrap();
+    let taken = json!({"id": "z", "last_modified": stamp("b")});
+    copy.records().update(taken).overwrite().send().unwrap();
+    put(&copy, [json!({"id": "newest"})]);
+    let begin = Instant::now();
+    // One of the records is in the way of another.
+    assert_eq!(counts(&ours.copy_to(&copy).send().unwrap()), (3, 0, 0));
+    // A collection of the same list has the timestamp of the first one.
+    let copy = source.collection("blog", "more");
+    assert_eq!(counts(&ours.copy_to(&copy).send().unwrap()), (4, 0, 0));
+    assert!(begin.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn looking_creates_nothing_in_default() {
+    let servers = Servers::with(&[("kinto.includes", "kinto.plugins.default_bucket")]);
+    let (source, destination) = servers.blocking();
+    let ours = collection(&source, "blog");
+    put(&ours, [json!({"id": "a"})]);
+    let copy = destination.collection("default", "articles");
+    assert_eq!(shown(&ours.diff(&copy).all().unwrap()), ["+articles", "+a"]);
+    assert_eq!(shown(&ours.sync_to(&copy).planned().unwrap()), ["+articles", "+a"]);
+    copy.sync_to(&ours).planned().unwrap_err();
+    let collections = || destination.bucket("default").collections().list().count().unwrap();
+    assert_eq!(collections(), 0);
+    let buckets = source.bucket("blog").diff(&destination.bucket("default"));
+    assert_eq!(shown(&buckets.without_permissions().all().unwrap()), ["+articles", "+a"]);
+    assert_eq!(collections(), 0);
+    assert_eq!(counts(&ours.sync_to(&copy).send().unwrap()), (2, 0, 0));
+    assert!(ours.diff(&copy).all().unwrap().is_empty());
+}
+
+#[test]
+fn a_bucket_for_a_collection_has_nothing_of_the_other() {
+    let servers = Servers::start();
+    let (source, destination) = servers.blocking();
+    let ours = collection(&source, "blog");
+    let everyone = Permissions::new().grant("read", "system.Everyone");
+    source.bucket("blog").patch(json!({"title": "Mine"})).send().unwrap();
+    source.bucket("blog").patch(everyone).send().unwrap();
+    ours.sync_to(&destination.collection("synced", "articles")).send().unwrap();
+    ours.copy_to(&destination.collection("copied", "articles")).send().unwrap();
+    for id in ["synced", "copied"] {
+        let bucket = destination.bucket(id).get().send().unwrap();
+        assert_eq!(bucket.data.get("title"), None);
+        assert!(!bucket.permissions.unwrap().has("read", "system.Everyone"));
+        assert!(bucket.last_modified > ours.get().send().unwrap().last_modified);
+    }
+}
+
+#[test]
 fn a_state_spares_what_has_not_changed() {
     let servers = Servers::start();
     let (source, destination) = servers.blocking();
@@ -261,7 +325,7 @@ fn a_state_spares_what_has_not_changed() {
 
     let elsewhere = destination.collection("blog", "other");
     let error = ours.sync_to(&elsewhere).since(state).send().unwrap_err();
-    assert!(matches!(error, Error::Replication(_)), "{error}");
+    assert!(matches!(error, Error::Argument(_)), "{error}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `cumulo copy`
 
-use super::replicate::{Look, Places, tell, write};
+use super::replicate::{Look, Places, named, tell, write};
 use crate::{Address, Connect, Context, Error, Result, Surroundings};
 
 pub(super) const EXAMPLES: &str = "\
@@ -22,7 +22,7 @@ pub struct Copy {
     #[arg(value_name = "TO")]
     destination: Address,
     /// Only show what would be created
-    #[arg(short = 'n', long)]
+    #[arg(long)]
     dry_run: bool,
     /// Don't copy who may do what: faster, and for another server with other users
     #[arg(long)]
@@ -53,7 +53,7 @@ impl Copy {
         if report.counts.kept == 0 {
             return Ok(());
         }
-        let to = &self.destination.target;
+        let to = named(&self.destination);
         let message =
             format!("{to} had other objects, which stay as they are\n  `cumulo diff` shows them");
         Err(Error::Incomplete { message, code: 5 })

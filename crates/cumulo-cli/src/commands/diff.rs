@@ -1,6 +1,6 @@
 //! `cumulo diff`
 
-use super::replicate::{Look, Places, write};
+use super::replicate::{Look, Places, named, write};
 use crate::{Address, Connect, Context, Error, Result, Surroundings};
 
 pub(super) const EXAMPLES: &str = "\
@@ -55,7 +55,7 @@ impl Diff {
         if planned.total() == 0 {
             return Ok(());
         }
-        let (from, to) = (&self.source.target, &self.destination.target);
+        let (from, to) = (named(&self.source), named(&self.destination));
         let message = format!("{to} differs from {from}: {}", planned.words());
         Err(Error::Incomplete { message, code: 1 })
     }

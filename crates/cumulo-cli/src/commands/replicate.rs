@@ -16,7 +16,9 @@ use serde_json::value::RawValue;
 
 use super::number;
 use crate::{
-    Address, Context, Error, Format, Result, Shape, Unit, address::Target, output::printable,
+    Address, Context, Error, Format, Result, Shape, Unit,
+    address::{Server, Target},
+    output::printable,
 };
 
 /// Longer values are cut where people read them.
@@ -43,8 +45,8 @@ pub(super) enum Places {
 impl Places {
     pub(super) fn new(context: &Context, from: &Address, to: &Address) -> Result<Self> {
         if let Some(address) = [from, to].into_iter().find(|it| !it.params.is_empty()) {
-            let target = &address.target;
-            return Err(Error::Usage(format!("filters are not for this: name {target} alone")));
+            let place = named(address);
+            return Err(Error::Usage(format!("filters are not for this: name {place} alone")));
         }
         match (&from.target, &to.target) {
             (
@@ -58,8 +60,10 @@ impl Places {
                 context.at(from)?.collection(a, c),
                 context.at(to)?.collection(b, d),
             )),
-            (from, to) => Err(Error::Usage(format!(
-                "expected two buckets or two collections, not {from} and {to}"
+            _ => Err(Error::Usage(format!(
+                "expected two buckets or two collections, not {} and {}",
+                named(from),
+                named(to)
             ))),
         }
     }
@@ -103,6 +107,8 @@ impl Places {
     pub(super) fn bar(&self, context: &Context) -> ProgressBar {
         let total = match self {
             Self::Buckets(..) => None,
+            // Servers create what is read here.
+            Self::Collections(from, _) if from.path().starts_with("/buckets/default/") => None,
             // That it can't be counted will be told when it is read.
             Self::Collections(from, _) => from.records().list().count().ok(),
         };
@@ -195,6 +201,15 @@ pub(super) fn text(difference: &Difference) -> String {
         let _ = writeln!(text, "    {}: {before} → {after}", printable(&field.name));
     }
     text
+}
+
+/// An address with its server, as people write it.
+pub(super) fn named(Address { server, target, .. }: &Address) -> String {
+    match server {
+        Server::Chosen => target.to_string(),
+        Server::Profile(profile) => format!("{profile}:{target}"),
+        Server::Url(url) => format!("{url}{}", target.path()),
+    }
 }
 
 /// A path as people write it.

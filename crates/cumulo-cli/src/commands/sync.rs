@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 
 use super::{
     confirm,
-    replicate::{Look, Places, Planned, tell, text, write},
+    replicate::{Look, Places, Planned, named, tell, text, write},
 };
 use crate::{Address, Connect, Context, Error, Result, Surroundings};
 
@@ -43,7 +43,7 @@ pub struct Sync {
     #[arg(value_name = "B")]
     destination: Address,
     /// Only show what would be done
-    #[arg(short = 'n', long)]
+    #[arg(long)]
     dry_run: bool,
     /// Don't ask
     #[arg(short, long)]
@@ -143,8 +143,8 @@ impl Sync {
         }
         // The question is asked all the same.
         let _ = io::stderr().write_all(shown.as_bytes());
-        let target = &self.destination.target;
-        confirm(false, &format!("In {target}, {}. Go on?", planned.words()))
+        let place = named(&self.destination);
+        confirm(false, &format!("In {place}, {}. Go on?", planned.words()))
     }
 }
 
@@ -156,7 +156,7 @@ fn read(path: &Path) -> Result<Option<State>> {
         Err(error) => return Err(Error::file(path, error)),
     };
     let problem = |error| format!("{} is not the state of a sync: {error}", path.display());
-    serde_json::from_slice(&json).map(Some).map_err(|error| Error::Input(problem(error)))
+    serde_json::from_slice(&json).map(Some).map_err(|error| Error::Usage(problem(error)))
 }
 
 /// The file is the old one or the new one, whatever happens.

@@ -114,7 +114,7 @@ async fn send_chunk(
                 unclear[index] = true;
             }
             let response = settle(connection, &calls[index], response, unclear[index]).await;
-            unclear[index] |= verdict(&response) == Verdict::Unknown;
+            unclear[index] |= verdict(&calls[index], &response) == Verdict::Unknown;
             outcomes[index].response = Some(response);
         }
         let wait = connection.config().retry.wait(number, asked, rand::random());
@@ -138,8 +138,8 @@ async fn settle(
     connection.settle(call, response.clone(), unclear).await.unwrap_or(response)
 }
 
-fn verdict(response: &Response) -> Verdict {
-    retry::verdict(response.status, retry_after(response))
+fn verdict(call: &Call, response: &Response) -> Verdict {
+    call.verdict(response.status, retry_after(response))
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {
@@ -157,7 +157,7 @@ fn last_conflict(answers: &[Response]) -> Option<usize> {
 /// it would undo that.
 fn to_repeat(calls: &[&Call], answers: &[Response]) -> (Vec<usize>, Option<Duration>) {
     let conflict = last_conflict(answers).unwrap_or_default();
-    let may_repeat = |place: usize| match verdict(&answers[place]) {
+    let may_repeat = |place: usize| match verdict(calls[place], &answers[place]) {
         Verdict::Final if answers[place].status.is_success() && place < conflict => {
             calls[place].is_repeatable()
         }

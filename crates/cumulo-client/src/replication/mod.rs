@@ -108,14 +108,14 @@ impl<X: Direct> Collection<X> {
         Diff::new(Place::collection(self), Place::collection(other))
     }
 
-    /// Makes another collection as this one is. Its bucket is created if it is missing, as the
-    /// bucket of this one is, but without the groups.
+    /// Makes another collection as this one is. Its bucket is created if it is missing, without
+    /// anything of the bucket of this one.
     pub fn sync_to(&self, destination: &Self) -> Replication<X> {
         Replication::sync(Place::collection(self), Place::collection(destination))
     }
 
     /// Copies it with its records, their timestamps and permissions. Its bucket is created if it is
-    /// missing, as the bucket of this one is, but without the groups.
+    /// missing, without anything of the bucket of this one.
     pub fn copy_to(&self, destination: &Self) -> Replication<X> {
         Replication::copy(Place::collection(self), Place::collection(destination))
     }

@@ -67,14 +67,13 @@ impl Place<Async> {
         ServerInfo::read(&self.connection().execute(&Call::get("/")).await?)
     }
 
-    /// What begins the principals that are groups of the bucket.
-    fn groups(&self, info: &ServerInfo) -> String {
+    /// The bucket under its own id: `default` is another name for one of the user's.
+    fn own_bucket(&self, info: &ServerInfo) -> Bucket<Async> {
         let own = info.user.as_ref().and_then(|user| user.bucket.as_deref());
-        let id = match self.bucket.id() {
-            "default" => own.unwrap_or("default"),
-            id => id,
-        };
-        format!("/buckets/{id}/groups/")
+        match self.bucket.id() {
+            "default" => Bucket::new(self.transport.clone(), own.unwrap_or("default")),
+            _ => self.bucket.clone(),
+        }
     }
 }
 
@@ -141,8 +140,9 @@ pub(super) struct Session {
     pub(super) options: Options,
     /// The principal of the user who writes.
     own: String,
-    /// What begins the principals that are groups of the bucket, here and there.
-    groups: (String, String),
+    /// The buckets under their own ids, here and there. By these it is found out whether a
+    /// collection is there: servers create those of `default` when they are read.
+    buckets: (Bucket<Async>, Bucket<Async>),
     /// Whether the bucket of the destination must be created first.
     pub(super) is_missing: bool,
     /// The bucket or collection itself, and what it is in, as far as they differ.
@@ -159,16 +159,16 @@ impl Session {
         options: Options,
         state: Option<State>,
     ) -> Result<Self> {
-        let (from, to) = try_join(source.info(), destination.info()).await?;
-        let groups = (source.groups(&from), destination.groups(&to));
-        let own = to.user.map_or_else(|| EVERYONE.to_owned(), |user| user.id);
         let state = usable(state, &source, &destination, &options)?;
+        let (from, to) = try_join(source.info(), destination.info()).await?;
+        let buckets = (source.own_bucket(&from), destination.own_bucket(&to));
+        let own = to.user.map_or_else(|| EVERYONE.to_owned(), |user| user.id);
         let mut session = Self {
             source,
             destination,
             options,
             own,
-            groups,
+            buckets,
             is_missing: false,
             heads: Vec::new(),
             kept_heads: 0,
@@ -198,15 +198,14 @@ impl Session {
         destination: &Collection<Async>,
     ) -> Result<()> {
         let target = destination.of();
-        let source = source.of().get().send().await?.into();
-        let destination = self.look(&target).await?;
-        if destination.is_none() {
+        let source = self.buckets.0.collection(source.id()).of().get().send().await?.into();
+        let destination = self.look_for_collection(destination.id()).await?;
+        // A write to `default` creates it.
+        if destination.is_none() && !self.is_alias() {
             let bucket = self.destination.bucket.of();
             self.is_missing = self.look(&bucket).await?.is_none();
             if self.is_missing {
-                let source = look(&self.source.bucket.of()).await;
-                let source = allow_forbidden(source)?.unwrap_or_else(Version::empty);
-                self.judge_head(bucket, source, None);
+                self.judge_head(bucket, Version::empty(), None);
             }
         }
         self.judge_head(target, source, destination);
@@ -217,6 +216,18 @@ impl Session {
     async fn look(&self, one: &One<Async, Fields>) -> Result<Option<Version>> {
         let found = look(one).await;
         if self.options.assumes_missing { allow_forbidden(found) } else { found }
+    }
+
+    /// The same for one of its collections.
+    async fn look_for_collection(&self, id: &str) -> Result<Option<Version>> {
+        let found = self.look(&self.buckets.1.collection(id).of()).await;
+        // Users may see all of a bucket of their own, if it is there.
+        if self.is_alias() { allow_forbidden(found) } else { found }
+    }
+
+    /// Whether the bucket of the destination has another id than it is called by.
+    fn is_alias(&self) -> bool {
+        self.buckets.1.id() != self.destination.bucket.id()
     }
 
     fn judge_head(
@@ -269,8 +280,8 @@ impl Session {
             version.permissions = None;
         }
         if let Some(permissions) = &mut version.permissions {
-            let (here, there) = &self.groups;
-            if here != there {
+            let (here, there) = &self.buckets;
+            if here.id() != there.id() {
                 rename_groups(permissions, here, there);
             }
             // Whoever writes an object may write it afterwards, whatever is sent.
@@ -336,8 +347,10 @@ impl Session {
     pub(super) async fn records(&self, here: &str, there: &str) -> Result<Option<Records>> {
         let source = self.source.bucket.collection(here);
         let target = self.destination.bucket.collection(there);
-        let Some(before) = look(&source.of()).await? else { return Ok(None) };
-        let after = if self.is_missing { None } else { self.look(&target.of()).await? };
+        let Some(before) = look(&self.buckets.0.collection(here).of()).await? else {
+            return Ok(None);
+        };
+        let after = if self.is_missing { None } else { self.look_for_collection(there).await? };
         let is_there = after.is_some();
         let mut part = self.part(source.records().of(), target.records().of(), is_there);
         part.permissions = self.options.record_permissions;
@@ -381,10 +394,10 @@ fn usable(
             if (&state.source, &state.destination) != (&fresh.source, &fresh.destination) =>
         {
             let problem = format!(
-                "the state is that of a replication from {} to {}",
-                state.source, state.destination
+                "the state is that of a replication from {} to {}, not from {} to {}",
+                state.source, state.destination, fresh.source, fresh.destination
             );
-            Err(Error::Replication(problem))
+            Err(Error::Argument(problem))
         }
         Some(state) if state.manner == fresh.manner => Ok(state),
         _ => Ok(fresh),
@@ -428,9 +441,12 @@ pub(super) async fn head(
     Ok((response.timestamp().unwrap_or_default(), total))
 }
 
-fn rename_groups(permissions: &mut Permissions, here: &str, there: &str) {
+/// Makes groups of one bucket those of the other.
+fn rename_groups(permissions: &mut Permissions, here: &Bucket<Async>, there: &Bucket<Async>) {
+    let groups = |bucket: &Bucket<Async>| format!("/buckets/{}/groups/", bucket.id());
+    let (here, there) = (groups(here), groups(there));
     for principals in permissions.0.values_mut() {
-        let renamed = principals.iter().map(|principal| match principal.strip_prefix(here) {
+        let renamed = principals.iter().map(|principal| match principal.strip_prefix(&here) {
             Some(group) => format!("{there}{group}"),
             None => principal.clone(),
         });

@@ -11,7 +11,7 @@ use super::{
     report::{Problem, Tally},
     session::{Found, Session},
 };
-use crate::{Error, Permissions, Result, batch, call::Call};
+use crate::{Error, Permissions, Result, Timestamp, batch, call::Call};
 
 impl Session {
     /// Writes some objects.
@@ -76,6 +76,9 @@ impl Session {
 /// The request that removes a difference.
 fn call(Found { difference, target }: &Found, timestamps: bool) -> Call {
     let Difference { before, after, .. } = difference;
+    // A bucket that is only created for a collection has none.
+    let has_timestamp = |it: &Version| it.last_modified != Timestamp::default();
+    let timestamps = timestamps && after.as_ref().is_some_and(has_timestamp);
     let write = match (before, after) {
         (Some(before), Some(after)) => {
             target.update(data(after, timestamps)).if_match(before.last_modified)
@@ -91,10 +94,12 @@ fn call(Found { difference, target }: &Found, timestamps: bool) -> Call {
         }
     };
     let before = before.as_ref().and_then(|it| it.permissions.as_ref());
-    match after.as_ref().and_then(|it| it.permissions.as_ref()) {
+    let mut call = match after.as_ref().and_then(|it| it.permissions.as_ref()) {
         Some(after) => write.permissions(replacement(before, after)).into_call(),
         None => write.into_call(),
-    }
+    };
+    call.has_timestamp = timestamps;
+    call
 }
 
 fn data(version: &Version, timestamps: bool) -> Fields {

@@ -215,7 +215,7 @@ impl Connection {
             let (verdict, asked) = match &attempt {
                 Attempt::Answered(response) => {
                     let asked = response.header("Retry-After").and_then(retry::delay);
-                    (retry::verdict(response.status, asked), asked)
+                    (call.verdict(response.status, asked), asked)
                 }
                 Attempt::Unsent(_) => (Verdict::Undone, None),
                 Attempt::Failed(_) => (Verdict::Unknown, None),

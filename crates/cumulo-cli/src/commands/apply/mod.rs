@@ -78,12 +78,14 @@ impl Apply {
     }
 
     fn plan(&self, client: &Client, wanted: Vec<Wanted>) -> Result<Plan> {
-        let user = client.server_info()?.user.map(|user| user.id);
+        let user = client.server_info()?.user;
+        let own = user.as_ref().and_then(|user| user.bucket.as_deref());
+        let user = user.as_ref().map(|user| user.id.as_str());
         let named: BTreeSet<Place> = wanted.iter().map(|it| it.place.clone()).collect();
         let mut plan = Plan::default();
         for wanted in wanted {
-            let actual = actual(client, &wanted.place)?;
-            plan.add(wanted, actual.as_ref(), user.as_deref());
+            let actual = actual(client, &wanted.place, own)?;
+            plan.add(wanted, actual.as_ref(), user);
         }
         if self.prune {
             for place in &named {
@@ -106,9 +108,16 @@ impl Apply {
 }
 
 /// An object as it is, if it is there. To those who may not see it, servers don't tell whether it
-/// is: then creating it shows.
-fn actual(client: &Client, place: &Place) -> Result<Option<Object>> {
-    match one(client, place).get().send() {
+/// is: then creating it shows. `own` is the id of the bucket that is called `default`: to read a
+/// collection under that name would create it.
+fn actual(client: &Client, place: &Place, own: Option<&str>) -> Result<Option<Object>> {
+    let one = match (place, own) {
+        (Place::Collection(bucket, id), Some(own)) if bucket == "default" => {
+            client.bucket(own).collections().one(id)
+        }
+        _ => one(client, place),
+    };
+    match one.get().send() {
         Ok(object) if object.permissions.is_none() => {
             Err(Error::Input(format!("{place}: you may read it, but not change it")))
         }
