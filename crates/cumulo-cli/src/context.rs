@@ -6,13 +6,14 @@ use cumulo_client::{
     Auth, Retry,
     auth::{self, oidc::CachedLogin},
     blocking::Client,
+    server::ServerInfo,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secrecy::ExposeSecret as _;
 
 use crate::{
     Address, Connect, Credentials, Error, Profile, Profiles, Result,
-    address::Server,
+    address::{Server, without_user},
     options::Format,
     output::Output,
     profiles::{self, is_same},
@@ -71,15 +72,33 @@ impl Context {
 
     /// A client of a server, with the credentials that belong to it.
     pub fn client(&self, server: &Server) -> Result<Client> {
-        let (url, auth) = match server {
-            Server::Chosen => self.chosen()?,
+        let (url, auth) = self.place(server)?;
+        self.connect_to(&url, auth.as_ref())
+    }
+
+    /// A client of a server, and what this server is. The credentials, if there are any, must be
+    /// known there: otherwise what is public would hide that they are not.
+    pub fn introduced(&self, server: &Server) -> Result<(Client, ServerInfo)> {
+        let (url, auth) = self.place(server)?;
+        let client = self.connect_to(&url, auth.as_ref())?;
+        let info = client.server_info()?;
+        // A URL may have credentials of its own.
+        if info.user.is_none() && (auth.is_some() || without_user(&url) != url) {
+            return Err(Error::Unknown(info.url));
+        }
+        Ok((client, info))
+    }
+
+    /// The URL of a server, and the credentials that belong to it.
+    fn place(&self, server: &Server) -> Result<(String, Option<Credentials>)> {
+        match server {
+            Server::Chosen => self.chosen(),
             Server::Profile(name) => {
                 let profile = self.profiles()?.named(name)?;
-                (profile.server.clone(), profile.credentials())
+                Ok((profile.server.clone(), profile.credentials()))
             }
-            Server::Url(url) => (url.clone(), self.for_url(url)?),
-        };
-        self.connect_to(&url, auth.as_ref())
+            Server::Url(url) => Ok((url.clone(), self.for_url(url)?)),
+        }
     }
 
     /// A client of a server, with these credentials.

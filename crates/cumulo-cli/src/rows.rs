@@ -173,7 +173,11 @@ fn read_csv(source: impl Read, cells: Cells, output: &mut Output) -> Result<(), 
     for record in reader.records() {
         let record = record.map_err(|error| error.to_string())?;
         let fields = names.iter().zip(&record).filter(|(_, cell)| !cell.is_empty());
-        let fields = fields.map(|(name, cell)| (name.to_owned(), value(cell, cells)));
+        let fields = fields.map(|(name, cell)| {
+            // Ids are text, whatever they look like.
+            let cells = if name == "id" { Cells::Text } else { cells };
+            (name.to_owned(), value(cell, cells))
+        });
         if !output.send(Value::Object(fields.collect::<Map<_, _>>()))? {
             break;
         }
@@ -241,6 +245,14 @@ mod tests {
         let texts = values(text, Kind::Csv, Cells::Text);
         assert_eq!(texts[0]["n"], "3.5");
         assert_eq!(texts[1]["text"], "true");
+    }
+
+    #[test]
+    fn ids_in_csv_are_text() {
+        let text = "id,n\n1,1\ntrue,2\n1e5,3\nnull,4\n";
+        let rows = values(text, Kind::Csv, Cells::Guessed);
+        let ids: Vec<_> = rows.as_array().unwrap().iter().map(|it| &it["id"]).collect();
+        assert_eq!(ids, ["1", "true", "1e5", "null"]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::line;
 use crate::{
     Connect, Context, Credentials, Error, Format, Profile, Profiles, Result, Surroundings,
+    address::without_user,
     profiles::{check_name, is_same},
 };
 
@@ -139,7 +140,7 @@ impl Login {
                 (Some(auth), _) => Some(shown(auth.expose_secret())),
                 (None, openid) => openid.as_ref().map(|_| "OpenID"),
             };
-            Ok(json!({"profile": name, "server": profile.server, "user": user}))
+            Ok(json!({"profile": name, "server": without_user(&profile.server), "user": user}))
         });
         context.output(&self.format).rows(rows)
     }
@@ -150,10 +151,7 @@ fn who(client: &Client, has_credentials: bool) -> Result<String> {
     let info = client.server_info()?;
     match info.user {
         Some(user) => Ok(user.id),
-        None if has_credentials => {
-            let problem = format!("{} does not know these credentials", info.url);
-            Err(cumulo_client::Error::Login(problem).into())
-        }
+        None if has_credentials => Err(Error::Unknown(info.url)),
         None => Ok("nobody".to_owned()),
     }
 }
@@ -179,7 +177,7 @@ fn check_free(profiles: &Profiles, name: &str, url: &str) -> Result<()> {
         Some(profile) if !is_same(&profile.server, url) => Err(Error::Profile(format!(
             "the profile '{name}' is for {}\n  keep this one too with --profile NAME, or forget \
              that one with: cumulo logout {name}",
-            profile.server
+            without_user(&profile.server)
         ))),
         _ => Ok(()),
     }

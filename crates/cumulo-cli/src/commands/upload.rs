@@ -11,8 +11,10 @@ use cumulo_client::{Counts, Permissions, Summary, blocking::Resource};
 use futures_util::{StreamExt as _, stream};
 use indicatif::{HumanCount, ProgressBar};
 
+use super::check_named;
 use crate::{
     Address, Connect, Context, Error, Result, Surroundings, Unit,
+    address::Target,
     input::Input,
     rows::{Cells, Kind, Rows},
 };
@@ -60,8 +62,8 @@ impl Upload {
         let context = Context::new(&self.connect, surroundings);
         let Some((address, files)) = self.args.split_last() else { return Ok(()) };
         let address: Address = address.parse()?;
+        let target = list_of(address.target.clone())?;
         let client = context.at(&address)?;
-        let target = address.target.into_list();
         let Some(resource) = target.resource(&client) else {
             return Err(Error::Usage(format!("{target} is no list that objects can be sent to")));
         };
@@ -139,6 +141,21 @@ impl Upload {
         let file = File::open(path).map_err(|error| Error::file(path, error))?;
         let bytes = file.metadata().ok().map(|it| it.len()).filter(|length| *length > 0);
         Ok(Source { reader: Box::new(file), bytes, kind, name: name.to_owned() })
+    }
+}
+
+/// The list that gets the objects. Of anything but a collection, it has to be written out.
+fn list_of(target: Target) -> Result<Target> {
+    check_named(&target)?;
+    match target {
+        Target::Bucket(bucket) => {
+            let target = Target::Bucket(bucket.clone());
+            Err(Error::Usage(format!(
+                "{target} is a bucket: name the collection that gets the records\n  if the objects \
+                 are collections, their list is /buckets/{bucket}/collections"
+            )))
+        }
+        target => Ok(target.into_list()),
     }
 }
 

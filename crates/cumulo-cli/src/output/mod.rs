@@ -98,6 +98,11 @@ impl Output {
             Shape::Table | Shape::Csv => {}
         }
         let (sample, error) = sample(&mut rows);
+        let error = match error {
+            // Nothing is above an error that is alone.
+            Some(error) if sample.is_empty() => return Err(error),
+            error => error,
+        };
         let is_table = shape == Shape::Table;
         let columns = if !columns.is_empty() {
             columns.clone()
@@ -262,6 +267,17 @@ mod tests {
             let rows = [Ok(json!({"id": "first"})), Err(failure)];
             assert!(output(&[]).rows_to(&mut out, shape, rows).is_err());
             assert!(String::from_utf8(out).unwrap().contains("first"), "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_above_an_error_that_is_alone() {
+        for shape in [Shape::Table, Shape::Csv, Shape::Json, Shape::Ndjson] {
+            let mut out = Vec::new();
+            let rows = [Err(Error::Input("broken".to_owned()))];
+            let output = output(&[]).with_table_columns(&["date", "uri"]);
+            assert!(output.rows_to(&mut out, shape, rows).is_err());
+            assert!(out.is_empty(), "{shape:?}");
         }
     }
 

@@ -63,8 +63,9 @@ impl Apply {
     pub(super) fn run(self, surroundings: &Surroundings) -> Result<()> {
         let context = Context::new(&self.connect, surroundings);
         let wanted = File::read(&self.file)?.wanted();
-        let client = context.client(&Server::Chosen)?;
-        let plan = self.plan(&client, wanted)?;
+        let (client, info) = context.introduced(&Server::Chosen)?;
+        let user = info.user.map(|user| user.id);
+        let plan = self.plan(&client, wanted, user.as_deref())?;
         self.show(&plan)?;
         if self.dry_run || plan.steps.is_empty() {
             return Ok(());
@@ -77,13 +78,12 @@ impl Apply {
         Ok(())
     }
 
-    fn plan(&self, client: &Client, wanted: Vec<Wanted>) -> Result<Plan> {
-        let user = client.server_info()?.user.map(|user| user.id);
+    fn plan(&self, client: &Client, wanted: Vec<Wanted>, user: Option<&str>) -> Result<Plan> {
         let named: BTreeSet<Place> = wanted.iter().map(|it| it.place.clone()).collect();
         let mut plan = Plan::default();
         for wanted in wanted {
             let actual = actual(client, &wanted.place)?;
-            plan.add(wanted, actual.as_ref(), user.as_deref());
+            plan.add(wanted, actual.as_ref(), user);
         }
         if self.prune {
             for place in &named {
