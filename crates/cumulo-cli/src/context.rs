@@ -1,6 +1,6 @@
 //! What commands work with: clients, profiles, output and progress.
 
-use std::{cell::OnceCell, io::IsTerminal as _, path::PathBuf, sync::Arc};
+use std::{cell::OnceCell, io::IsTerminal as _, path::PathBuf, sync::Arc, time::Duration};
 
 use cumulo_client::{
     Auth, Retry,
@@ -18,6 +18,9 @@ use crate::{
     output::Output,
     profiles::{self, is_same},
 };
+
+/// How often bars are drawn.
+const REDRAWN: Duration = Duration::from_millis(100);
 
 /// What the program knows of its surroundings.
 #[derive(Clone, Debug)]
@@ -40,7 +43,12 @@ impl Context {
     /// For one run of a command.
     pub fn new(connect: &Connect, surroundings: &Surroundings) -> Self {
         let config = surroundings.config.clone();
-        Self { connect: connect.clone(), config, profiles: OnceCell::new() }
+        let mut connect = connect.clone();
+        // Empty variables count as not set.
+        connect.profile = connect.profile.filter(|it| !it.is_empty());
+        connect.server = connect.server.filter(|it| !it.is_empty());
+        connect.auth = connect.auth.filter(|it| !it.expose_secret().is_empty());
+        Self { connect, config, profiles: OnceCell::new() }
     }
 
     /// The profiles, read when they are needed.
@@ -84,7 +92,8 @@ impl Context {
         let info = client.server_info()?;
         // A URL may have credentials of its own.
         if info.user.is_none() && (auth.is_some() || without_user(&url) != url) {
-            return Err(Error::Unknown(info.url));
+            let advice = "`cumulo login URL` asks for others and keeps them";
+            return Err(Error::Unknown { server: info.url, advice });
         }
         Ok((client, info))
     }
@@ -167,10 +176,14 @@ impl Context {
             Some(total) => ProgressBar::new(total),
             None => ProgressBar::no_length(),
         };
+        let bar = bar.with_style(style(unit, total.is_some()));
         if self.connect.quiet || !std::io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
+        } else {
+            // Drawn by the clock, not with each step.
+            bar.enable_steady_tick(REDRAWN);
         }
-        bar.with_style(style(unit, total.is_some()))
+        bar
     }
 
     /// A line on the standard error, unless nobody wants to see it.
@@ -255,6 +268,7 @@ mod tests {
         let folder = folder();
         for (options, expected) in [
             ([None, None, None], ("http://one/v1", Some("one:1"))),
+            ([Some(""), Some(""), Some("")], ("http://one/v1", Some("one:1"))),
             ([Some("two"), None, None], ("http://two/v1", Some("two:2"))),
             ([None, None, Some("a:b")], ("http://one/v1", Some("a:b"))),
             ([None, Some("http://three/v1"), None], ("http://three/v1", None)),

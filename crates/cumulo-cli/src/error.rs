@@ -43,8 +43,13 @@ pub enum Error {
     #[error("{0}")]
     Profile(String),
     /// Credentials that the server does not know.
-    #[error("{0} does not know these credentials")]
-    Unknown(String),
+    #[error("{server} does not know these credentials\n  {advice}")]
+    Unknown {
+        /// Its URL.
+        server: String,
+        /// What to do next.
+        advice: &'static str,
+    },
     /// It was done, and not all is as it should be.
     #[error("{message}")]
     Incomplete {
@@ -53,6 +58,9 @@ pub enum Error {
         /// The status that the program ends with.
         code: u8,
     },
+    /// It was done, and the status tells what was found; nobody wants to read it.
+    #[error("")]
+    Silent(u8),
     /// Somebody was asked, and said no.
     #[error("nothing was done")]
     Aborted,
@@ -83,8 +91,8 @@ impl Error {
             // What could not even be sent came from the data.
             Self::Input(_) | Self::Partly { cause: cumulo_client::Error::Argument(_), .. } => 6,
             Self::Client(error) | Self::Partly { cause: error, .. } => code_of(error),
-            Self::Unknown(_) => 4,
-            Self::Incomplete { code, .. } => *code,
+            Self::Unknown { .. } => 4,
+            Self::Incomplete { code, .. } | Self::Silent(code) => *code,
             // As other commands that ask.
             Self::Aborted => 53,
             Self::File { .. } | Self::Output(_) => 1,

@@ -18,6 +18,10 @@ use crate::{Error, Format, Result, Shape};
 /// From how many objects columns and their widths are found; what comes later is not waited for.
 const SAMPLE: usize = 500;
 
+/// How many fields that were left out are remembered, and how many of them named.
+const REMEMBERED: usize = 1_000;
+const NAMED: usize = 10;
+
 /// Where results go, and how they look there.
 #[derive(Clone, Debug)]
 pub struct Output {
@@ -135,13 +139,16 @@ impl Output {
     /// Nothing is left out silently.
     fn tell(&self, unseen: &Unseen) {
         if !self.quiet && !unseen.names.is_empty() {
-            let names: Vec<_> = unseen.names.iter().map(String::as_str).collect();
-            let names = names.join(",");
+            let count = unseen.names.len();
+            let more = if count < REMEMBERED { "" } else { " or more" };
+            let names: Vec<_> = unseen.names.iter().take(NAMED).map(String::as_str).collect();
+            let names = printable(&names.join(",")).into_owned();
+            let rest = if count > NAMED { ",…" } else { "" };
             // Nobody is left to tell if this fails.
             let _ = writeln!(
                 io::stderr(),
-                "cumulo: some objects have fields that are not shown: {names}\n  name all that you \
-                 want with --columns, or write -o ndjson"
+                "cumulo: {count}{more} fields of later objects were left out: {names}{rest}\n  name \
+                 all that you want with --columns, or choose ndjson"
             );
         }
     }
@@ -192,7 +199,7 @@ impl<'a> Unseen<'a> {
     fn look(&mut self, row: &Result<Value>) {
         let (Some(columns), Ok(Value::Object(row))) = (&self.columns, row) else { return };
         for name in row.keys() {
-            if !columns.contains(name.as_str()) && self.names.len() < 10 {
+            if !columns.contains(name.as_str()) && self.names.len() < REMEMBERED {
                 self.names.insert(name.clone());
             }
         }
