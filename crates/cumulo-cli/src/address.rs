@@ -196,8 +196,10 @@ impl TypedValueParser for Parser {
         value: &OsStr,
     ) -> Result<Address, clap::Error> {
         let parsed = value.to_string_lossy().parse::<Address>();
-        parsed
-            .map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, error).with_cmd(command))
+        parsed.map_err(|error| {
+            let problem = format!("{error}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, problem).with_cmd(command)
+        })
     }
 }
 

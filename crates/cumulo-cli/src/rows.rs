@@ -193,7 +193,7 @@ fn first_byte<R: Read>(lines: &mut Lines<R>) -> io::Result<Option<u8>> {
             Some(at) => return Ok(Some(buffer[at])),
             None => {
                 let length = buffer.len();
-                *before += buffer.iter().filter(|byte| **byte == b'\n').count();
+                *before += buffer.split(|byte| *byte == b'\n').count() - 1;
                 reader.consume(length);
             }
         }

@@ -214,7 +214,11 @@ fn hidden(question: &str) -> Result<SecretString> {
     })?;
     let answer = rpassword::prompt_password(question);
     is_asking.store(false, Ordering::SeqCst);
-    answer.map(Into::into).map_err(|_| Error::Aborted)
+    match answer {
+        Ok(answer) => Ok(answer.into()),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => process::exit(INTERRUPTED),
+        Err(_) => Err(Error::Aborted),
+    }
 }
 
 #[cfg(test)]

@@ -155,13 +155,10 @@ impl Upload {
 fn list_of(target: Target) -> Result<Target> {
     check_named(&target)?;
     match target {
-        Target::Bucket(bucket) => {
-            let target = Target::Bucket(bucket.clone());
-            Err(Error::Usage(format!(
-                "{target} is a bucket: name the collection that gets the records\n  if the objects \
-                 are collections, their list is /buckets/{bucket}/collections"
-            )))
-        }
+        Target::Bucket(bucket) => Err(Error::Usage(format!(
+            "{bucket} is a bucket: name the collection that gets the records\n  if the objects are \
+             collections, their list is /buckets/{bucket}/collections"
+        ))),
         target => Ok(target.into_list()),
     }
 }
