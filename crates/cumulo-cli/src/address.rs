@@ -2,21 +2,27 @@
 //!
 //! | written | means |
 //! |---|---|
-//! | | all buckets |
+//! | | the server; where a list is read, all buckets |
 //! | `blog` | a bucket |
 //! | `blog/` | its collections |
 //! | `blog/articles` | a collection |
 //! | `blog/articles/` | its records |
 //! | `blog/articles/first` | a record |
 //! | `/buckets/blog/groups/editors` | a path of the protocol: here a group |
+//! | `/buckets` | all buckets |
 //! | `accounts`, `permissions` | lists of the server |
+//! | `accounts/ann` | an account |
 //! | `work:blog/articles` | on the server of the profile `work` |
 //! | `https://example.com/v1/buckets/blog` | on the server of this URL |
 //!
 //! Behind `?` stand filters, as in a URL.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, ffi::OsStr, fmt, str::FromStr};
 
+use clap::{
+    builder::{TypedValueParser, ValueParserFactory},
+    error::ErrorKind,
+};
 use cumulo_client::{One, Resource, Root, Transport};
 
 use crate::{Error, Result};
@@ -46,6 +52,8 @@ pub enum Server {
 /// What an address means on its server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
+    /// The server: nothing else was named.
+    Server,
     /// All buckets.
     Buckets,
     /// One of them.
@@ -76,6 +84,7 @@ impl Target {
     /// The path in the protocol, below the URL of the server.
     pub fn path(&self) -> String {
         match self {
+            Self::Server => "/".to_owned(),
             Self::Buckets => "/buckets".to_owned(),
             Self::Bucket(b) => format!("/buckets/{b}"),
             Self::Groups(b) => format!("/buckets/{b}/groups"),
@@ -91,11 +100,12 @@ impl Target {
         }
     }
 
-    /// The list that is meant where a list is needed: of a bucket its collections, of a collection
-    /// its records.
+    /// The list that is meant where a list is read: of the server its buckets, of a bucket its
+    /// collections, of a collection its records.
     #[must_use]
     pub fn into_list(self) -> Self {
         match self {
+            Self::Server => Self::Buckets,
             Self::Bucket(b) => Self::Collections(b),
             Self::Collection(b, c) => Self::Records(b, c),
             other => other,
@@ -132,18 +142,19 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bucket(b) if !is_word(b) => f.write_str(b),
-            Self::Collections(b) => write!(f, "{b}/"),
-            Self::Collection(b, c) => write!(f, "{b}/{c}"),
-            Self::Records(b, c) => write!(f, "{b}/{c}/"),
-            Self::Record(b, c, r) => write!(f, "{b}/{c}/{r}"),
+            Self::Collections(b) if !is_word(b) => write!(f, "{b}/"),
+            Self::Collection(b, c) if !is_word(b) => write!(f, "{b}/{c}"),
+            Self::Records(b, c) if !is_word(b) => write!(f, "{b}/{c}/"),
+            Self::Record(b, c, r) if !is_word(b) => write!(f, "{b}/{c}/{r}"),
             Self::Accounts => f.write_str("accounts"),
+            Self::Account(a) => write!(f, "accounts/{a}"),
             Self::Permissions => f.write_str("permissions"),
             other => f.write_str(&other.path()),
         }
     }
 }
 
-/// Whether a word alone means something else than a bucket.
+/// Whether a first word means something else than a bucket.
 fn is_word(text: &str) -> bool {
     matches!(text, "accounts" | "permissions")
 }
@@ -155,9 +166,50 @@ impl FromStr for Address {
         let (place, query) = text.split_once('?').unwrap_or((text, ""));
         let params = query.split('&').filter(|it| !it.is_empty()).map(param).collect();
         let (server, target) = place_of(place).map_err(|problem| {
+            let text = without_user(text);
             Error::Usage(format!("the address '{text}' is not understood: {problem}"))
         })?;
         Ok(Self { server, target, params })
+    }
+}
+
+/// Reads addresses of the command line. The library's own way would repeat what is not understood,
+/// which may have a password.
+#[derive(Clone, Debug)]
+pub struct Parser;
+
+impl ValueParserFactory for Address {
+    type Parser = Parser;
+
+    fn value_parser() -> Parser {
+        Parser
+    }
+}
+
+impl TypedValueParser for Parser {
+    type Value = Address;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Address, clap::Error> {
+        let parsed = value.to_string_lossy().parse::<Address>();
+        parsed.map_err(|error| {
+            let problem = format!("{error}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, problem).with_cmd(command)
+        })
+    }
+}
+
+/// A URL without user and password; other text as it is.
+pub(crate) fn without_user(url: &str) -> Cow<'_, str> {
+    let Some(host) = url.find("://").map(|at| at + 3) else { return Cow::Borrowed(url) };
+    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at);
+    match url[host..end].rfind('@') {
+        Some(at) => Cow::Owned(format!("{}{}", &url[..host], &url[host + at + 1..])),
+        None => Cow::Borrowed(url),
     }
 }
 
@@ -192,8 +244,7 @@ fn of_url(url: &str) -> Understood<(Server, Target)> {
         let next = url[end + 1..].find('/').map_or(url.len(), |at| end + 1 + at);
         if is_version(&url[end + 1..next]) {
             let path = decoded(&url[next..], false);
-            let target = if path.is_empty() { Target::Buckets } else { of_path(&path)? };
-            return Ok((Server::Url(url[..next].to_owned()), target));
+            return Ok((Server::Url(url[..next].to_owned()), of_path(&path)?));
         }
         end = next;
     }
@@ -211,9 +262,13 @@ fn target(text: &str) -> Understood<Target> {
     }
     let owned = str::to_owned;
     Ok(match text.split('/').collect::<Vec<_>>()[..] {
-        [""] => Target::Buckets,
-        ["accounts"] => Target::Accounts,
+        [""] => Target::Server,
+        ["accounts"] | ["accounts", ""] => Target::Accounts,
+        ["accounts", a] => Target::Account(owned(a)),
         ["permissions"] => Target::Permissions,
+        [word, ..] if is_word(word) => {
+            return Err(format!("a bucket of this name is /buckets/{word}"));
+        }
         [b] => Target::Bucket(owned(b)),
         [b, ""] if !b.is_empty() => Target::Collections(owned(b)),
         [b, c] if !b.is_empty() => Target::Collection(owned(b), owned(c)),
@@ -230,6 +285,7 @@ fn of_path(path: &str) -> Understood<Target> {
     let path = path.trim_matches('/');
     let path = match path.split_once('/') {
         Some((version, rest)) if is_version(version) => rest,
+        None if is_version(path) => "",
         _ => path,
     };
     let owned = str::to_owned;
@@ -238,7 +294,8 @@ fn of_path(path: &str) -> Understood<Target> {
         return Err("an id is empty".to_owned());
     }
     Ok(match segments[..] {
-        ["" | "buckets"] => Target::Buckets,
+        [""] => Target::Server,
+        ["buckets"] => Target::Buckets,
         ["buckets", b] => Target::Bucket(owned(b)),
         ["buckets", b, "groups"] => Target::Groups(owned(b)),
         ["buckets", b, "groups", g] => Target::Group(owned(b), owned(g)),
@@ -290,13 +347,14 @@ mod tests {
     #[test]
     fn addresses_name_what_they_mean() {
         for (text, expected) in [
-            ("", "/buckets"),
+            ("", "/"),
             ("blog", "/buckets/blog"),
             ("blog/", "/buckets/blog/collections"),
             ("blog/articles", "/buckets/blog/collections/articles"),
             ("blog/articles/", "/buckets/blog/collections/articles/records"),
             ("blog/articles/a", "/buckets/blog/collections/articles/records/a"),
-            ("/", "/buckets"),
+            ("/", "/"),
+            ("/v1", "/"),
             ("/buckets", "/buckets"),
             ("/buckets/", "/buckets"),
             ("/buckets/accounts", "/buckets/accounts"),
@@ -306,13 +364,16 @@ mod tests {
             ("/buckets/blog/collections/c/records", "/buckets/blog/collections/c/records"),
             ("/buckets/blog/history", "/buckets/blog/history"),
             ("accounts", "/accounts"),
+            ("accounts/", "/accounts"),
+            ("accounts/ann", "/accounts/ann"),
             ("/accounts/ann@example.com", "/accounts/ann@example.com"),
             ("permissions", "/permissions"),
-            ("work:", "[work] /buckets"),
+            ("work:", "[work] /"),
             ("work:blog/articles", "[work] /buckets/blog/collections/articles"),
             ("work:/buckets/blog/groups", "[work] /buckets/blog/groups"),
-            ("https://example.com/v1", "<https://example.com/v1> /buckets"),
-            ("https://example.com/v1/", "<https://example.com/v1> /buckets"),
+            ("https://example.com/v1", "<https://example.com/v1> /"),
+            ("https://example.com/v1/", "<https://example.com/v1> /"),
+            ("https://example.com/v1/buckets", "<https://example.com/v1> /buckets"),
             ("http://h:8888/v1/buckets/b", "<http://h:8888/v1> /buckets/b"),
             ("https://h/kinto/v1/buckets/b/groups", "<https://h/kinto/v1> /buckets/b/groups"),
             ("https://h/v1/accounts/a%40b", "<https://h/v1> /accounts/a@b"),
@@ -331,6 +392,8 @@ mod tests {
         for (text, expected) in [
             ("a/b/c/d", "expected BUCKET"),
             ("a//b", "expected BUCKET"),
+            ("accounts/ann/x", "a bucket of this name is /buckets/accounts"),
+            ("permissions/x", "a bucket of this name is /buckets/permissions"),
             ("/nothing", "there is nothing at '/nothing'"),
             ("/buckets//collections", "an id is empty"),
             ("/buckets/b/others", "there is nothing"),
@@ -344,10 +407,34 @@ mod tests {
     }
 
     #[test]
+    fn passwords_in_urls_are_not_repeated() {
+        for (url, expected) in [
+            ("http://ann:secret@h:8888/v1", "http://h:8888/v1"),
+            ("http://ann:s@cret@h", "http://h"),
+            ("https://h/v1/accounts/ann@example.com", "https://h/v1/accounts/ann@example.com"),
+            ("ann@example.com", "ann@example.com"),
+        ] {
+            assert_eq!(without_user(url), expected);
+        }
+        let error = shown("http://ann:secret@h/");
+        assert!(error.contains("lacks the version") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
     fn targets_are_shown_so_that_they_mean_the_same() {
-        for text in
-            ["blog", "blog/", "blog/c", "blog/c/", "blog/c/r", "/buckets/accounts", "accounts"]
-        {
+        for text in [
+            "/",
+            "/buckets",
+            "blog",
+            "blog/",
+            "blog/c",
+            "blog/c/",
+            "blog/c/r",
+            "/buckets/accounts",
+            "/buckets/accounts/collections/c",
+            "accounts",
+            "accounts/ann",
+        ] {
             assert_eq!(text.parse::<Address>().unwrap().target.to_string(), text);
         }
     }

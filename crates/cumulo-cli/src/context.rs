@@ -1,22 +1,26 @@
 //! What commands work with: clients, profiles, output and progress.
 
-use std::{cell::OnceCell, io::IsTerminal as _, path::PathBuf, sync::Arc};
+use std::{cell::OnceCell, io::IsTerminal as _, path::PathBuf, sync::Arc, time::Duration};
 
 use cumulo_client::{
     Auth, Retry,
     auth::{self, oidc::CachedLogin},
     blocking::Client,
+    server::ServerInfo,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secrecy::ExposeSecret as _;
 
 use crate::{
     Address, Connect, Credentials, Error, Profile, Profiles, Result,
-    address::Server,
+    address::{Server, without_user},
     options::Format,
     output::Output,
     profiles::{self, is_same},
 };
+
+/// How often bars are drawn.
+const REDRAWN: Duration = Duration::from_millis(100);
 
 /// What the program knows of its surroundings.
 #[derive(Clone, Debug)]
@@ -39,7 +43,12 @@ impl Context {
     /// For one run of a command.
     pub fn new(connect: &Connect, surroundings: &Surroundings) -> Self {
         let config = surroundings.config.clone();
-        Self { connect: connect.clone(), config, profiles: OnceCell::new() }
+        let mut connect = connect.clone();
+        // Empty variables count as not set.
+        connect.profile = connect.profile.filter(|it| !it.is_empty());
+        connect.server = connect.server.filter(|it| !it.is_empty());
+        connect.auth = connect.auth.filter(|it| !it.expose_secret().is_empty());
+        Self { connect, config, profiles: OnceCell::new() }
     }
 
     /// The profiles, read when they are needed.
@@ -71,15 +80,34 @@ impl Context {
 
     /// A client of a server, with the credentials that belong to it.
     pub fn client(&self, server: &Server) -> Result<Client> {
-        let (url, auth) = match server {
-            Server::Chosen => self.chosen()?,
+        let (url, auth) = self.place(server)?;
+        self.connect_to(&url, auth.as_ref())
+    }
+
+    /// A client of a server, and what this server is. The credentials, if there are any, must be
+    /// known there: otherwise what is public would hide that they are not.
+    pub fn introduced(&self, server: &Server) -> Result<(Client, ServerInfo)> {
+        let (url, auth) = self.place(server)?;
+        let client = self.connect_to(&url, auth.as_ref())?;
+        let info = client.server_info()?;
+        // A URL may have credentials of its own.
+        if info.user.is_none() && (auth.is_some() || without_user(&url) != url) {
+            let advice = "`cumulo login URL` asks for others and keeps them";
+            return Err(Error::Unknown { server: info.url, advice });
+        }
+        Ok((client, info))
+    }
+
+    /// The URL of a server, and the credentials that belong to it.
+    fn place(&self, server: &Server) -> Result<(String, Option<Credentials>)> {
+        match server {
+            Server::Chosen => self.chosen(),
             Server::Profile(name) => {
                 let profile = self.profiles()?.named(name)?;
-                (profile.server.clone(), profile.credentials())
+                Ok((profile.server.clone(), profile.credentials()))
             }
-            Server::Url(url) => (url.clone(), self.for_url(url)?),
-        };
-        self.connect_to(&url, auth.as_ref())
+            Server::Url(url) => Ok((url.clone(), self.for_url(url)?)),
+        }
     }
 
     /// A client of a server, with these credentials.
@@ -148,10 +176,14 @@ impl Context {
             Some(total) => ProgressBar::new(total),
             None => ProgressBar::no_length(),
         };
+        let bar = bar.with_style(style(unit, total.is_some()));
         if self.connect.quiet || !std::io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
+        } else {
+            // Drawn by the clock, not with each step.
+            bar.enable_steady_tick(REDRAWN);
         }
-        bar.with_style(style(unit, total.is_some()))
+        bar
     }
 
     /// A line on the standard error, unless nobody wants to see it.
@@ -236,6 +268,7 @@ mod tests {
         let folder = folder();
         for (options, expected) in [
             ([None, None, None], ("http://one/v1", Some("one:1"))),
+            ([Some(""), Some(""), Some("")], ("http://one/v1", Some("one:1"))),
             ([Some("two"), None, None], ("http://two/v1", Some("two:2"))),
             ([None, None, Some("a:b")], ("http://one/v1", Some("a:b"))),
             ([None, Some("http://three/v1"), None], ("http://three/v1", None)),

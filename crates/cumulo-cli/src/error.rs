@@ -42,6 +42,14 @@ pub enum Error {
     /// The profiles can't be used.
     #[error("{0}")]
     Profile(String),
+    /// Credentials that the server does not know.
+    #[error("{server} does not know these credentials\n  {advice}")]
+    Unknown {
+        /// Its URL.
+        server: String,
+        /// What to do next.
+        advice: &'static str,
+    },
     /// It was done, and not all is as it should be.
     #[error("{message}")]
     Incomplete {
@@ -50,6 +58,9 @@ pub enum Error {
         /// The status that the program ends with.
         code: u8,
     },
+    /// It was done, and the status tells what was found; nobody wants to read it.
+    #[error("")]
+    Silent(u8),
     /// Somebody was asked, and said no.
     #[error("nothing was done")]
     Aborted,
@@ -76,13 +87,15 @@ impl Error {
     /// The status that the program ends with.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Profile(_) => 2,
+            // What could not even be sent came from the data.
+            Self::Input(_) | Self::Partly { cause: cumulo_client::Error::Argument(_), .. } => 6,
             Self::Client(error) | Self::Partly { cause: error, .. } => code_of(error),
-            Self::Input(_) => 6,
-            Self::Incomplete { code, .. } => *code,
+            Self::Unknown { .. } => 4,
+            Self::Incomplete { code, .. } | Self::Silent(code) => *code,
             // As other commands that ask.
             Self::Aborted => 53,
-            Self::File { .. } | Self::Output(_) | Self::Profile(_) => 1,
+            Self::File { .. } | Self::Output(_) => 1,
         }
     }
 
@@ -96,7 +109,7 @@ fn code_of(error: &cumulo_client::Error) -> u8 {
     use cumulo_client::Error as E;
     match error {
         E::Argument(_) => 2,
-        E::NotFound(_) | E::Gone(_) | E::Missing(_) => 3,
+        E::NotFound(_) | E::Gone(_) | E::Missing(_) | E::Unsupported { .. } => 3,
         E::Unauthorized(_) | E::Forbidden(_) | E::Login(_) => 4,
         E::Conflict(_) => 5,
         E::Invalid(_) | E::TooLarge(_) => 6,

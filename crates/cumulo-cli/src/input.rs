@@ -38,7 +38,7 @@ impl Input {
             let Value::Object(fields) = data.get_or_insert_with(|| Value::Object(Map::new()))
             else {
                 let problem = "fields can be added to a JSON object only";
-                return Err(Error::Usage(problem.to_owned()));
+                return Err(Error::Input(problem.to_owned()));
             };
             fields.extend(pairs);
         }
@@ -120,6 +120,16 @@ fn whole(document: Value) -> Result<(Option<Value>, Option<Permissions>)> {
         Error::Input(format!("the permissions are not what they should be: {error}"))
     })?;
     if members.is_empty() { Ok((data, permissions)) } else { Err(expected()) }
+}
+
+/// Refuses data that is no object.
+pub(crate) fn check_object(data: Option<&Value>) -> Result<()> {
+    match data {
+        Some(data) if !data.is_object() => {
+            Err(Error::Input("the data is not a JSON object".to_owned()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn grant(permissions: &mut Permissions, text: &str) -> Result<()> {
@@ -206,7 +216,7 @@ mod tests {
             (&["{\"a\":"], "the data is not JSON", 6),
             (&["a:=b"], "the field 'a' is not JSON", 6),
             (&["{}", "[]"], "give JSON once", 2),
-            (&["[]", "a=b"], "fields can be added to a JSON object only", 2),
+            (&["[]", "a=b"], "fields can be added to a JSON object only", 6),
         ] {
             let error = data(args).unwrap_err();
             assert!(error.to_string().contains(expected), "{args:?}: {error}");

@@ -61,6 +61,15 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
+/// How long to wait between requests: not so short that the server is kept busy.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    let shortest = Duration::from_millis(100);
+    match seconds(text)? {
+        interval if interval < shortest => Err("expected 0.1 s or more".to_owned()),
+        interval => Ok(interval),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +80,11 @@ mod tests {
         for text in ["-1", "soon", "inf", "NaN", ""] {
             assert!(seconds(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn intervals_are_not_too_short() {
+        assert_eq!(interval("0.1"), Ok(Duration::from_millis(100)));
+        assert!(interval("0.09").is_err() && interval("0").is_err());
     }
 }

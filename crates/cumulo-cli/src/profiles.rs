@@ -115,15 +115,20 @@ impl Profiles {
     /// One that must be there.
     pub fn named(&self, name: &str) -> Result<&Profile> {
         self.profiles.get(name).ok_or_else(|| {
-            let names: Vec<_> = self.profiles.keys().map(String::as_str).collect();
-            let known = match names[..] {
-                [] => "there are none yet".to_owned(),
-                _ => format!("there are: {}", names.join(", ")),
-            };
-            Error::Profile(format!(
-                "there is no profile '{name}' ({known})\n  make it with: cumulo login URL --profile {name}"
-            ))
+            let unknown = self.unknown(name);
+            let advice = format!("make it with: cumulo login URL --profile {name}");
+            Error::Profile(format!("{unknown}\n  {advice}"))
         })
+    }
+
+    /// In words that a profile is not there, and which are.
+    fn unknown(&self, name: &str) -> String {
+        let names: Vec<_> = self.profiles.keys().map(String::as_str).collect();
+        let known = match names[..] {
+            [] => "there are none yet".to_owned(),
+            _ => format!("there are: {}", names.join(", ")),
+        };
+        format!("there is no profile '{name}' ({known})")
     }
 
     /// One, if it is there.
@@ -145,7 +150,8 @@ impl Profiles {
 
     /// Forgets a profile that must be there, and writes the file.
     pub fn remove(&mut self, name: &str) -> Result<()> {
-        let tokens = self.named(name)?.tokens.clone();
+        let unknown = || Error::Profile(self.unknown(name));
+        let tokens = self.get(name).ok_or_else(unknown)?.tokens.clone();
         match fs::remove_file(&tokens) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(Error::file(&tokens, error));
@@ -159,6 +165,8 @@ impl Profiles {
     /// The file appears whole or not at all, and nobody else can ever read it.
     fn write(&self) -> Result<()> {
         let path = self.path.as_ref().ok_or_else(no_folder)?;
+        // Behind a link, the file is another: the link stays.
+        let path = &fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         let text = toml::to_string(&self.profiles)
             .map_err(|error| Error::Profile(format!("{}: {error}", path.display())))?;
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -279,6 +287,19 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let error = Profiles::read(Some(folder.path())).unwrap_err().to_string();
         assert!(error.contains("chmod 600"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_the_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, linked) = (folder.path().join("real.toml"), folder.path().join("profiles.toml"));
+        Profiles::read(Some(folder.path())).unwrap().set("work", profile("a:b")).unwrap();
+        fs::rename(&linked, &real).unwrap();
+        std::os::unix::fs::symlink(&real, &linked).unwrap();
+        Profiles::read(Some(folder.path())).unwrap().set("home", profile("c:d")).unwrap();
+        assert!(fs::symlink_metadata(&linked).unwrap().is_symlink());
+        assert!(fs::read_to_string(&real).unwrap().contains("[home]"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Objects in files: JSON, lines of JSON, and CSV, read one by one.
 
 use std::{
+    collections::BTreeSet,
     io::{self, BufRead, BufReader, Read},
     path::Path,
     thread::{self, JoinHandle},
@@ -77,7 +78,8 @@ impl Rows {
             let mut output = Output { sender, number: 0 };
             match kind {
                 Kind::Csv => read_csv(source, cells, &mut output),
-                Kind::Json | Kind::Ndjson => read_json(source, &mut output),
+                Kind::Json => read_json(source, &mut output, one_after_the_other),
+                Kind::Ndjson => read_json(source, &mut output, each_line),
             }
         });
         Self { receiver, reading: Reading { thread, name } }
@@ -113,25 +115,75 @@ impl Output {
     }
 }
 
-/// A list, or objects one after the other.
-fn read_json(source: impl Read, output: &mut Output) -> Result<(), String> {
-    let mut reader = BufReader::with_capacity(1 << 16, source);
-    let is_list = first_byte(&mut reader).map_err(|error| error.to_string())? == Some(b'[');
-    let mut deserializer = Deserializer::from_reader(reader);
-    if is_list {
-        let read = deserializer.deserialize_seq(Each(output)).and_then(|()| deserializer.end());
-        return read.map_err(|error| error.to_string());
+/// A list, or objects as `read` reads them.
+fn read_json<R: Read>(
+    source: R,
+    output: &mut Output,
+    read: fn(Lines<R>, &mut Output) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut lines = Lines { reader: BufReader::with_capacity(1 << 16, source), before: 0 };
+    let first = first_byte(&mut lines).map_err(|error| error.to_string())?;
+    if first != Some(b'[') {
+        return read(lines, output);
     }
-    for row in deserializer.into_iter() {
-        if !output.send(row.map_err(|error| error.to_string())?)? {
+    let before = lines.before;
+    let mut deserializer = Deserializer::from_reader(lines.reader);
+    let read = deserializer.deserialize_seq(Each(output)).and_then(|()| deserializer.end());
+    read.map_err(|error| placed(&error, before))
+}
+
+/// What is read, and how many lines were before it.
+struct Lines<R> {
+    reader: BufReader<R>,
+    before: usize,
+}
+
+/// An object on each line, so that mistakes are found where they are.
+fn each_line<R: Read>(mut lines: Lines<R>, output: &mut Output) -> Result<(), String> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let length = lines.reader.read_until(b'\n', &mut line);
+        if length.map_err(|error| error.to_string())? == 0 {
+            return Ok(());
+        }
+        if !line.trim_ascii().is_empty() {
+            // A line that is not complete ends here, and not at the beginning of the next.
+            let row = serde_json::from_slice(line.trim_ascii_end());
+            if !output.send(row.map_err(|error| placed(&error, lines.before))?)? {
+                return Ok(());
+            }
+        }
+        lines.before += 1;
+    }
+}
+
+/// What is wrong, in which line of the file.
+fn placed(error: &serde_json::Error, before: usize) -> String {
+    let text = error.to_string();
+    let (line, column) = (error.line(), error.column());
+    match text.strip_suffix(&format!(" at line {line} column {column}")) {
+        Some(problem) => format!("{problem} at line {} column {column}", before + line),
+        None => text,
+    }
+}
+
+/// Objects that may take many lines, and share one.
+fn one_after_the_other<R: Read>(lines: Lines<R>, output: &mut Output) -> Result<(), String> {
+    for row in Deserializer::from_reader(lines.reader).into_iter() {
+        if !output.send(row.map_err(|error| placed(&error, lines.before))?)? {
             break;
         }
     }
     Ok(())
 }
 
-/// The first byte that is no space.
-fn first_byte(reader: &mut impl BufRead) -> io::Result<Option<u8>> {
+/// The first byte that is no space, behind the mark that some programs begin files with.
+fn first_byte<R: Read>(lines: &mut Lines<R>) -> io::Result<Option<u8>> {
+    let Lines { reader, before } = lines;
+    if reader.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
+        reader.consume(3);
+    }
     loop {
         let buffer = reader.fill_buf()?;
         if buffer.is_empty() {
@@ -141,6 +193,7 @@ fn first_byte(reader: &mut impl BufRead) -> io::Result<Option<u8>> {
             Some(at) => return Ok(Some(buffer[at])),
             None => {
                 let length = buffer.len();
+                *before += buffer.split(|byte| *byte == b'\n').count() - 1;
                 reader.consume(length);
             }
         }
@@ -170,10 +223,18 @@ impl<'de> Visitor<'de> for Each<'_> {
 fn read_csv(source: impl Read, cells: Cells, output: &mut Output) -> Result<(), String> {
     let mut reader = csv::Reader::from_reader(source);
     let names = reader.headers().map_err(|error| error.to_string())?.clone();
+    let mut known = BTreeSet::new();
+    if let Some(twice) = names.iter().find(|name| !known.insert(*name)) {
+        return Err(format!("there are two columns '{twice}'"));
+    }
     for record in reader.records() {
         let record = record.map_err(|error| error.to_string())?;
         let fields = names.iter().zip(&record).filter(|(_, cell)| !cell.is_empty());
-        let fields = fields.map(|(name, cell)| (name.to_owned(), value(cell, cells)));
+        let fields = fields.map(|(name, cell)| {
+            // Ids are text, whatever they look like.
+            let cells = if name == "id" { Cells::Text } else { cells };
+            (name.to_owned(), value(cell, cells))
+        });
         if !output.send(Value::Object(fields.collect::<Map<_, _>>()))? {
             break;
         }
@@ -218,12 +279,15 @@ mod tests {
             "[{\"a\": 1}, {\"b\": [2]}]",
             "  \n[\n{\"a\": 1},\n{\"b\":\n[2]}]\n",
             "{\"a\": 1}\n{\"b\": [2]}\n",
-            "{\n\"a\": 1\n}\n\n{\"b\": [2]}",
+            "\u{feff}\n{\"a\": 1}\r\n\r\n{\"b\": [2]}",
+            "\u{feff}[{\"a\": 1}, {\"b\": [2]}]",
         ] {
             for kind in [Kind::Json, Kind::Ndjson] {
                 assert_eq!(values(text, kind, Cells::Guessed), expected, "{text}");
             }
         }
+        let spread = "{\n\"a\": 1\n}\n\n{\"b\": [2]}";
+        assert_eq!(values(spread, Kind::Json, Cells::Guessed), expected);
         for text in ["", " \n", "[]"] {
             assert_eq!(values(text, Kind::Json, Cells::Guessed), json!([]));
         }
@@ -244,18 +308,34 @@ mod tests {
     }
 
     #[test]
+    fn ids_in_csv_are_text() {
+        let text = "id,n\n1,1\ntrue,2\n1e5,3\nnull,4\n";
+        let rows = values(text, Kind::Csv, Cells::Guessed);
+        let ids: Vec<_> = rows.as_array().unwrap().iter().map(|it| &it["id"]).collect();
+        assert_eq!(ids, ["1", "true", "1e5", "null"]);
+    }
+
+    #[test]
     fn mistakes_name_their_place_and_end_the_file() {
         for (text, kind, expected) in [
             ("{\"a\": 1}\n{\"a\": }\n{}", Kind::Ndjson, "file: expected value at line 2 column 7"),
             ("{\"a\": 1}\n7\n", Kind::Ndjson, "file: number 2 is not an object"),
             ("[{\"a\": 1}, {\"a\"", Kind::Json, "file: EOF while parsing an object at line 1"),
             ("[{\"a\": 1}] x", Kind::Json, "file: trailing characters"),
+            ("\n{}\n{\"a\": 1\n{}\n", Kind::Ndjson, "object at line 3 column"),
             ("a,b\n1,2\n1,2,3\n", Kind::Csv, "found record with 3 fields"),
         ] {
             let (values, error) = all(text, kind, Cells::Guessed);
             assert_eq!(values.as_array().map(Vec::len), Some(1));
             assert!(error.as_ref().is_some_and(|it| it.contains(expected)), "{text}: {error:?}");
         }
+    }
+
+    #[test]
+    fn a_column_has_a_name_of_its_own() {
+        let (values, error) = all("id,a,a\n1,2,3\n", Kind::Csv, Cells::Guessed);
+        assert_eq!(values, json!([]));
+        assert_eq!(error.unwrap(), "file: there are two columns 'a'");
     }
 
     #[test]

@@ -84,8 +84,11 @@ impl Program {
         match run(command, &Env::of_process(self.plugins)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                // Nobody is left to tell if this fails too.
-                let _ = writeln!(io::stderr(), "cumulo: {error:#}");
+                let told = format!("{error:#}");
+                if !told.is_empty() {
+                    // Nobody is left to tell if this fails too.
+                    let _ = writeln!(io::stderr(), "cumulo: {told}");
+                }
                 let code = error.downcast_ref::<create_user::Refusal>().map(|it| *it as u8);
                 let code = code.or_else(|| Some(error.downcast_ref::<upkeep::Refusal>()?.code()));
                 let code =

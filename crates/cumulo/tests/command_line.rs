@@ -342,6 +342,8 @@ fn objects_are_written_changed_and_deleted() {
 fn the_exit_code_tells_what_kind_of_error_it_is() {
     let alice = Alice::new();
     alice.blog();
+    alice.write("blog.yaml", BLOG);
+    alice.write("wrong.json", r#"[{"id": "no id!"}]"#);
     let nobody = ["list", "blog", "--auth", "alice:wrong"];
     let nowhere = ["list", "--server", "http://127.0.0.1:1/v1", "--retry", "0"];
     for (args, expected, words) in [
@@ -349,18 +351,35 @@ fn the_exit_code_tells_what_kind_of_error_it_is() {
         (&["get", "blog/"], 2, "cumulo list blog/"),
         (&["list", "blog/articles/first"], 2, "cumulo get blog/articles/first"),
         (&["put", "blog/x y"], 2, "not a valid id"),
+        (&["delete", "", "--yes"], 2, "the address names nothing"),
+        (&["delete", "/", "--yes"], 2, "the address names nothing"),
+        (&["delete", "default:", "--yes"], 2, "the address names nothing"),
+        (&["put", "", "a=b"], 2, "the address names nothing"),
+        (&["patch", "", "a=b"], 2, "the address names nothing"),
+        (&["upload", "-", "", "--kind", "json"], 2, "the address names nothing"),
+        (&["upload", "-", "blog"], 2, "blog is a bucket"),
+        (&["get", "http://ann:hunter2@host/"], 2, "'http://host/' is not understood"),
+        (&["watch", "blog", "--interval", "0"], 2, "0.1 s or more"),
+        (&["diff", "nowhere:blog", "blog"], 2, "there is no profile 'nowhere'"),
         (&["get", "blog/articles/third"], 3, "there is no record 'third'"),
         (&nobody[..], 4, "cumulo login"),
+        (&["info", "--auth", "alice:wrong"], 4, "does not know these credentials"),
+        (&["apply", "blog.yaml", "--yes", "--auth", "alice:wrong"], 4, "does not know these"),
         (&["get", "/accounts/bob"], 4, "cumulo"),
         (&["delete", "blog/articles/first", "--if-match", "7"], 5, "412"),
         (&["put", "blog/articles/x", "{\"a\":"], 6, "the data is not JSON"),
+        (&["put", "blog/articles/x", "[1]"], 6, "the data is not a JSON object"),
+        (&["patch", "blog/articles/first", "[1]"], 6, "the data is not a JSON object"),
+        (&["upload", "wrong.json", "blog/articles"], 6, "object 1: "),
+        (&["download", "blog/articles", "-o", "none/all.json"], 1, "none/all.json: No such file"),
         (&["list", "blog/articles", "min_last_modified=x"], 6, "min_last_modified"),
         (&nowhere[..], 8, "is the server running"),
-        (&["list", "nowhere:blog"], 1, "there is no profile 'nowhere' (there are: default)"),
+        (&["list", "nowhere:blog"], 2, "there is no profile 'nowhere' (there are: default)"),
     ] {
         let (code, error) = alice.fails(args);
         assert_eq!(code, expected, "{args:?}: {error}");
         assert!(error.contains(words), "{args:?}: {error}");
+        assert!(!error.contains("hunter2"), "{error}");
         let first = error.lines().next().unwrap();
         assert_eq!(error.matches(first).count(), 1, "told once: {error}");
     }
@@ -381,7 +400,7 @@ fn profiles_are_private_and_the_environment_wins() {
     assert!(!text(&refused.stderr).contains("wrong"));
     assert_eq!(alice.json(&["info"])["user"]["id"], "account:alice", "the profile is as it was");
     let (code, error) = alice.fails(&["login", "http://127.0.0.1:1/v1", "--anonymous"]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(error.contains("--profile NAME"), "{error}");
 
     let who = |variables: &[(&str, &str)]| {
@@ -398,11 +417,15 @@ fn profiles_are_private_and_the_environment_wins() {
     let elsewhere = format!("http://localhost:{}/v1", alice.server.address.port());
     assert_eq!(who(&[("CUMULO_SERVER", &elsewhere)]), Value::Null, "not with this password");
     alice.done(&["logout", "nobody"], "");
-    assert_eq!(alice.fails(&["logout", "nobody"]).0, 1);
+    let (code, error) = alice.fails(&["logout", "nobody"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("no profile 'nobody'") && !error.contains("make it"), "{error}");
+    let empty = [("CUMULO_PROFILE", ""), ("CUMULO_SERVER", ""), ("CUMULO_AUTH", "")];
+    assert_eq!(who(&empty), "account:alice");
 
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let (code, error) = alice.fails(&["list"]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(error.contains("chmod 600"), "{error}");
 }
 
@@ -455,6 +478,7 @@ fn many_objects_go_up_and_come_down() {
     let error = text(&again.stderr);
     assert_eq!(again.status.code(), Some(5), "{error}");
     assert!(error.contains("3000 of 3000 objects were not written"), "{error}");
+    assert!(error.contains(": it is there already") && error.contains("and 2,990 more"), "{error}");
     alice.done(&["upload", "all.ndjson", "blog/articles", "--if-not-exists"], "");
     alice.done(&["upload", "-", "blog/articles", "--overwrite"], r#"[{"id": "a7", "n": -1}]"#);
     assert_eq!(alice.json(&["get", "blog/articles/a7"])["n"], -1);
@@ -469,6 +493,70 @@ fn many_objects_go_up_and_come_down() {
     assert_eq!(alice.json(&["get", "blog/copies/x"])["id"], "x");
     assert_eq!(alice.fails(&["download", "nowhere/articles", "-o", "none.json"]).0, 4);
     assert!(!alice.folder.path().join("none.json").exists());
+}
+
+#[test]
+fn ids_that_look_like_numbers_survive_csv() {
+    let alice = Alice::new();
+    alice.blog();
+    alice.done(&["put", "blog/numbers"], "");
+    alice.write("n.csv", "id,title\n1,One\ntrue,2\n");
+    alice.done(&["upload", "n.csv", "blog/numbers"], "");
+    alice.done(&["download", "blog/numbers", "-o", "again.csv", "--columns", "id,title"], "");
+    alice.done(&["upload", "again.csv", "blog/numbers", "--overwrite"], "");
+    assert_eq!(alice.json(&["get", "blog/numbers/1"])["title"], "One");
+    assert_eq!(alice.json(&["get", "blog/numbers/true"])["title"], 2);
+    assert_eq!(alice.done(&["list", "blog/numbers", "--count"], ""), "2\n");
+}
+
+#[test]
+fn a_quiet_diff_says_nothing() {
+    let alice = Alice::new();
+    alice.blog();
+    let quiet = run(&mut alice.cumulo(&["diff", "blog/articles", "blog/drafts", "-q"]), "");
+    assert_eq!((quiet.status.code(), text(&quiet.stderr)), (Some(1), String::new()));
+}
+
+#[test]
+fn a_download_that_is_interrupted_leaves_nothing() {
+    let alice = Alice::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}/v1", listener.local_addr().unwrap());
+    // The first answer tells how many there are; the second never ends.
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming().map(Result::unwrap) {
+            let begun = begun.clone();
+            kept.push(stream.try_clone().unwrap());
+            thread::spawn(move || {
+                let mut stream = stream;
+                let reader = BufReader::new(stream.try_clone().unwrap());
+                for line in reader.lines().map_while(Result::ok) {
+                    if line.starts_with("HEAD ") {
+                        let head = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+                        stream.write_all(head.as_bytes()).unwrap();
+                    } else if line.starts_with("GET ") {
+                        begun.send(()).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let args = ["download", "blog/articles", "-o", "all.ndjson", "--server", &server];
+    let mut process = alice.cumulo(&args).spawn().unwrap();
+    has_begun.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(hidden_files(&alice) > 0, "there is a file that is not complete");
+    let id = process.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(process.wait().unwrap().code(), Some(130));
+    assert_eq!(hidden_files(&alice), 0);
+}
+
+/// How many files are there that are not complete.
+fn hidden_files(alice: &Alice) -> usize {
+    let names = fs::read_dir(alice.folder.path()).unwrap().map(|it| it.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().starts_with(".tmp")).count()
 }
 
 #[test]
@@ -509,7 +597,7 @@ fn tables_have_columns() {
 fn changes_are_shown_as_they_come() {
     let alice = Alice::new();
     alice.blog();
-    let args = ["watch", "blog/articles", "--since", "0", "--interval", "0.05", "--changes", "4"];
+    let args = ["watch", "blog/articles", "--since", "0", "--interval", "0.1", "--changes", "4"];
     let mut watch = alice.cumulo(&args).spawn().unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
@@ -527,7 +615,7 @@ fn a_watch_outlives_its_server() {
     let storage: fn(&Path) -> Storage = |folder| Storage::Sqlite(folder.join("test.sqlite"));
     let alice = Alice::with(storage);
     alice.blog();
-    let args = ["watch", "blog/articles", "--interval", "0.05", "--changes", "1", "--retry", "0"];
+    let args = ["watch", "blog/articles", "--interval", "0.1", "--changes", "1", "--retry", "0"];
     let mut watch = alice.cumulo(&args).spawn().unwrap();
     let mut remarks = BufReader::new(watch.stderr.take().unwrap()).lines();
     let mut changes = BufReader::new(watch.stdout.take().unwrap()).lines();

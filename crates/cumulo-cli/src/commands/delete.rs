@@ -3,7 +3,7 @@
 use cumulo_client::{Blocking, DeleteMany, Timestamp, blocking::Client};
 use serde_json::Value;
 
-use super::{confirm, list, number, timestamp};
+use super::{check_named, confirm, list, number, timestamp};
 use crate::{
     Address, Connect, Context, Error, Result, Surroundings, address::Target, input::Param,
 };
@@ -42,6 +42,7 @@ pub struct Delete {
 
 impl Delete {
     pub(super) fn run(self, surroundings: &Surroundings) -> Result<()> {
+        check_named(&self.address.target)?;
         let context = Context::new(&self.connect, surroundings);
         let client = context.at(&self.address)?;
         let params = list::params(&self.address, &self.filters);

@@ -55,6 +55,9 @@ impl Diff {
         if planned.total() == 0 {
             return Ok(());
         }
+        if self.connect.quiet {
+            return Err(Error::Silent(1));
+        }
         let (from, to) = (named(&self.source), named(&self.destination));
         let message = format!("{to} differs from {from}: {}", planned.words());
         Err(Error::Incomplete { message, code: 1 })

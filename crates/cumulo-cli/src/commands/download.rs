@@ -2,13 +2,18 @@
 
 use std::{
     fs,
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, IsTerminal as _, Write},
     path::{Path, PathBuf},
+    process,
 };
+
+use indicatif::ProgressBar;
 
 use super::{list, number};
 use crate::{
-    Address, Connect, Context, Error, Format, Result, Shape, Surroundings, Unit, input::Param,
+    Address, Connect, Context, Error, Format, Result, Shape, Surroundings, Unit, files,
+    input::Param,
+    interrupt::{INTERRUPTED, on_interrupt},
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -50,7 +55,13 @@ impl Download {
         let list = || list::of(&client, &target, &params);
         // A server that does not tell, or lists parts only, makes no bar.
         let total = list()?.count().ok().filter(|it| *it > 0);
-        let bar = context.progress(Unit::Objects("objects"), total);
+        let to_output = self.output.as_os_str() == "-";
+        let bar = if to_output && io::stdout().is_terminal() {
+            // It would stand between the objects.
+            ProgressBar::hidden()
+        } else {
+            context.progress(Unit::Objects("objects"), total)
+        };
         let mut count = 0;
         let rows = list()?.rows().map(|row| {
             bar.inc(1);
@@ -59,7 +70,7 @@ impl Download {
         });
         let format = Format { output: Some(shape), columns: self.columns.clone() };
         let output = context.output(&format);
-        let written = if self.output.as_os_str() == "-" {
+        let written = if to_output {
             let mut out = BufWriter::new(io::stdout().lock());
             output.rows_to(&mut out, shape, rows).and_then(|()| Ok(out.flush()?))
         } else {
@@ -91,8 +102,13 @@ impl Download {
 /// Writes a file that appears whole or not at all.
 fn to_file(path: &Path, write: impl FnOnce(&mut BufWriter<&fs::File>) -> Result<()>) -> Result<()> {
     let failed = |error| Error::file(path, error);
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = readable().tempfile_in(folder).map_err(failed)?;
+    let file = files::beside(path, &readable())?;
+    let left = file.path().to_owned();
+    on_interrupt(move || {
+        // It may be gone, or have its name by now.
+        let _ = fs::remove_file(left);
+        process::exit(INTERRUPTED);
+    })?;
     let mut out = BufWriter::with_capacity(1 << 16, file.as_file());
     write(&mut out).map_err(|error| match error {
         Error::Output(error) => failed(error),

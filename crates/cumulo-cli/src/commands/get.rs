@@ -1,6 +1,6 @@
 //! `cumulo get`
 
-use super::shown;
+use super::{check_named, shown};
 use crate::{Address, Connect, Context, Error, Format, Result, Surroundings};
 
 pub(super) const EXAMPLES: &str = "\
@@ -25,6 +25,7 @@ pub struct Get {
 
 impl Get {
     pub(super) fn run(self, surroundings: &Surroundings) -> Result<()> {
+        check_named(&self.address.target)?;
         let context = Context::new(&self.connect, surroundings);
         let Address { target, params, .. } = &self.address;
         let client = context.at(&self.address)?;

@@ -92,7 +92,11 @@ fn bucket_of(target: &Target, params: &mut Vec<Param>) -> Result<String> {
             only("record_id", id);
             bucket.clone()
         }
-        Target::Buckets | Target::Accounts | Target::Account(_) | Target::Permissions => {
+        Target::Server
+        | Target::Buckets
+        | Target::Accounts
+        | Target::Account(_)
+        | Target::Permissions => {
             return Err(Error::Usage("a history is that of a bucket".to_owned()));
         }
     })

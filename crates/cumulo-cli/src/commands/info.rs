@@ -26,11 +26,11 @@ pub struct Info {
 
 impl Info {
     pub(super) fn run(self, surroundings: &Surroundings) -> Result<()> {
-        if self.address.target != Target::Buckets {
+        if self.address.target != Target::Server {
             return Err(Error::Usage("expected a server: a URL, or a profile as `work:`".into()));
         }
         let context = Context::new(&self.connect, surroundings);
-        let info = context.at(&self.address)?.server_info()?;
+        let (_, info) = context.introduced(&self.address.server)?;
         let output = context.output(&self.format);
         let is_table = output.shape(Shape::Json) == Shape::Table;
         let shown = if is_table && self.format.columns.is_empty() {

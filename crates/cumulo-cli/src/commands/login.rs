@@ -4,7 +4,11 @@ use std::{
     fs,
     io::{self, IsTerminal as _},
     path::Path,
-    sync::Arc,
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use cumulo_client::{
@@ -18,6 +22,8 @@ use serde_json::json;
 use super::line;
 use crate::{
     Connect, Context, Credentials, Error, Format, Profile, Profiles, Result, Surroundings,
+    address::without_user,
+    interrupt::{INTERRUPTED, on_interrupt},
     profiles::{check_name, is_same},
 };
 
@@ -77,7 +83,7 @@ impl Login {
             let tokens = profiles.tokens(name)?;
             (self.at_provider(&context, &url, provider, &tokens)?, None)
         } else {
-            let auth = self.auth()?;
+            let auth = self.auth(&context)?;
             let credentials = auth.clone().map(Credentials::Text);
             (who(&context.connect_to(&url, credentials.as_ref())?, auth.is_some())?, auth)
         };
@@ -110,7 +116,7 @@ impl Login {
     }
 
     /// The credentials: those of the option or the environment, or what is answered.
-    fn auth(&self) -> Result<Option<SecretString>> {
+    fn auth(&self, context: &Context) -> Result<Option<SecretString>> {
         if self.anonymous {
             return Ok(None);
         }
@@ -118,7 +124,7 @@ impl Login {
             let token = hidden("Token: ")?;
             return Ok(Some(format!("Bearer {}", token.expose_secret()).into()));
         }
-        if let (Some(auth), None) = (&self.connect.auth, &self.user) {
+        if let (Some(auth), None) = (&context.options().auth, &self.user) {
             return Ok(Some(auth.clone()));
         }
         let user = match &self.user {
@@ -139,7 +145,7 @@ impl Login {
                 (Some(auth), _) => Some(shown(auth.expose_secret())),
                 (None, openid) => openid.as_ref().map(|_| "OpenID"),
             };
-            Ok(json!({"profile": name, "server": profile.server, "user": user}))
+            Ok(json!({"profile": name, "server": without_user(&profile.server), "user": user}))
         });
         context.output(&self.format).rows(rows)
     }
@@ -151,8 +157,8 @@ fn who(client: &Client, has_credentials: bool) -> Result<String> {
     match info.user {
         Some(user) => Ok(user.id),
         None if has_credentials => {
-            let problem = format!("{} does not know these credentials", info.url);
-            Err(cumulo_client::Error::Login(problem).into())
+            let advice = "nothing was kept: try again with the right ones";
+            Err(Error::Unknown { server: info.url, advice })
         }
         None => Ok("nobody".to_owned()),
     }
@@ -162,7 +168,8 @@ fn who(client: &Client, has_credentials: bool) -> Result<String> {
 fn server(url: &str) -> Result<String> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let Some(rest) = rest else {
-        return Err(Error::Usage(format!("'{url}' is no URL: expected https://…/v1")));
+        // What is there may be a password.
+        return Err(Error::Usage("the server is no URL: expected https://…/v1".to_owned()));
     };
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     if host.contains('@') {
@@ -179,7 +186,7 @@ fn check_free(profiles: &Profiles, name: &str, url: &str) -> Result<()> {
         Some(profile) if !is_same(&profile.server, url) => Err(Error::Profile(format!(
             "the profile '{name}' is for {}\n  keep this one too with --profile NAME, or forget \
              that one with: cumulo logout {name}",
-            profile.server
+            without_user(&profile.server)
         ))),
         _ => Ok(()),
     }
@@ -196,7 +203,22 @@ fn hidden(question: &str) -> Result<SecretString> {
     if !io::stdin().is_terminal() {
         return line(question).map(Into::into);
     }
-    rpassword::prompt_password(question).map(Into::into).map_err(|_| Error::Aborted)
+    // What asks ends the program at Ctrl-C, and only then would let the terminal show again what is
+    // typed: so it must not come to its end before.
+    let is_asking = Arc::new(AtomicBool::new(true));
+    let still_asking = is_asking.clone();
+    on_interrupt(move || {
+        if !still_asking.load(Ordering::SeqCst) {
+            process::exit(INTERRUPTED);
+        }
+    })?;
+    let answer = rpassword::prompt_password(question);
+    is_asking.store(false, Ordering::SeqCst);
+    match answer {
+        Ok(answer) => Ok(answer.into()),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => process::exit(INTERRUPTED),
+        Err(_) => Err(Error::Aborted),
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use clap::Subcommand;
 use cumulo_client::{Object, Timestamp};
 use serde_json::{Value, json};
 
-use crate::{Error, Result, Surroundings};
+use crate::{Error, Result, Surroundings, address::Target};
 
 /// What a person can do on a server.
 #[derive(Debug, Subcommand)]
@@ -119,6 +119,16 @@ pub fn run(command: Command, surroundings: &Surroundings) -> Result<()> {
 /// What is shown of an object: its data, or with its permissions.
 fn shown(object: Object, full: bool) -> Value {
     if full { json!({"data": object.data, "permissions": object.permissions}) } else { object.data }
+}
+
+/// Refuses an address that names nothing where something is written: an empty variable in a script
+/// must not mean all buckets.
+fn check_named(target: &Target) -> Result<()> {
+    if *target != Target::Server {
+        return Ok(());
+    }
+    let problem = "the address names nothing\n  all buckets, if they are meant, are /buckets";
+    Err(Error::Usage(problem.to_owned()))
 }
 
 /// A timestamp as the protocol has it, with or without quotes.

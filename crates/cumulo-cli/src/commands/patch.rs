@@ -3,8 +3,11 @@
 use cumulo_client::{Changes, Permissions, Timestamp};
 use serde_json::{Value, json};
 
-use super::{shown, timestamp};
-use crate::{Address, Connect, Context, Error, Format, Result, Surroundings, input::Input};
+use super::{check_named, shown, timestamp};
+use crate::{
+    Address, Connect, Context, Error, Format, Result, Surroundings,
+    input::{Input, check_object},
+};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -39,8 +42,12 @@ pub struct Patch {
 
 impl Patch {
     pub(super) fn run(self, surroundings: &Surroundings) -> Result<()> {
+        check_named(&self.address.target)?;
         let context = Context::new(&self.connect, surroundings);
         let (data, permissions) = self.input.read()?;
+        if !self.operations {
+            check_object(data.as_ref().filter(|it| !it.is_null()))?;
+        }
         let client = context.at(&self.address)?;
         let target = &self.address.target;
         let Some(one) = target.object(&client) else {

@@ -3,8 +3,11 @@
 use cumulo_client::Timestamp;
 use serde_json::json;
 
-use super::{shown, timestamp};
-use crate::{Address, Connect, Context, Error, Format, Result, Surroundings, input::Input};
+use super::{check_named, shown, timestamp};
+use crate::{
+    Address, Connect, Context, Error, Format, Result, Surroundings,
+    input::{Input, check_object},
+};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -38,8 +41,10 @@ pub struct Put {
 
 impl Put {
     pub(super) fn run(self, surroundings: &Surroundings) -> Result<()> {
+        check_named(&self.address.target)?;
         let context = Context::new(&self.connect, surroundings);
         let (data, permissions) = self.input.read()?;
+        check_object(data.as_ref())?;
         let client = context.at(&self.address)?;
         let target = &self.address.target;
         let mut write = if let Some(one) = target.object(&client) {

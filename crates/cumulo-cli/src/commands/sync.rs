@@ -10,13 +10,12 @@ use cumulo_client::{
     Blocking,
     replication::{Replication, State},
 };
-use tempfile::NamedTempFile;
 
 use super::{
     confirm,
     replicate::{Look, Places, Planned, named, tell, text, write},
 };
-use crate::{Address, Connect, Context, Error, Result, Surroundings};
+use crate::{Address, Connect, Context, Error, Result, Surroundings, files};
 
 /// How many differences are shown before somebody is asked.
 const SHOWN: u64 = 20;
@@ -162,8 +161,7 @@ fn read(path: &Path) -> Result<Option<State>> {
 /// The file is the old one or the new one, whatever happens.
 fn keep(path: &Path, state: &State) -> Result<()> {
     let failed = |error| Error::file(path, error);
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
+    let mut file = files::beside(path, &tempfile::Builder::new())?;
     serde_json::to_writer_pretty(&mut file, state).map_err(|error| failed(error.into()))?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;

@@ -7,12 +7,14 @@ use std::{
     path::Path,
 };
 
-use cumulo_client::{Counts, Permissions, Summary, blocking::Resource};
+use cumulo_client::{Counts, Error as ClientError, Permissions, Summary, blocking::Resource};
 use futures_util::{StreamExt as _, stream};
 use indicatif::{HumanCount, ProgressBar};
 
+use super::check_named;
 use crate::{
     Address, Connect, Context, Error, Result, Surroundings, Unit,
+    address::Target,
     input::Input,
     rows::{Cells, Kind, Rows},
 };
@@ -60,8 +62,8 @@ impl Upload {
         let context = Context::new(&self.connect, surroundings);
         let Some((address, files)) = self.args.split_last() else { return Ok(()) };
         let address: Address = address.parse()?;
+        let target = list_of(address.target.clone())?;
         let client = context.at(&address)?;
-        let target = address.target.into_list();
         let Some(resource) = target.resource(&client) else {
             return Err(Error::Usage(format!("{target} is no list that objects can be sent to")));
         };
@@ -95,12 +97,13 @@ impl Upload {
         let reader = bar.wrap_read(source.reader);
         let Rows { mut receiver, reading } = Rows::read(reader, source.name, source.kind, cells);
         let rows = stream::poll_fn(move |cx| receiver.poll_recv(cx)).map(Ok);
-        let mut left = if self.connect.quiet { 0 } else { SHOWN };
+        let quiet = self.connect.quiet;
+        let mut left = if quiet { 0 } else { SHOWN };
         let beside = bar.clone();
         let mut upload = resource.upload_stream(rows).on_failure(move |failure| {
             if left > 0 {
                 left -= 1;
-                let text = format!("object {}: {}", failure.index + 1, failure.error);
+                let text = format!("object {}: {}", failure.index + 1, why(&failure.error));
                 // Nobody is left to tell if this fails.
                 let _ = beside.suspend(|| writeln!(io::stderr(), "{text}"));
             }
@@ -113,11 +116,17 @@ impl Upload {
         if let Some(permissions) = permissions {
             upload = upload.permissions(permissions);
         }
-        match upload.send() {
+        let (summary, done) = match upload.send() {
             Ok(summary) => (summary, reading.check()),
-            Err(cumulo_client::Error::Unfinished(it)) => (it.summary, Err(it.cause.into())),
-            Err(error) => (Summary::default(), Err(error.into())),
+            Err(ClientError::Unfinished(it)) => (it.summary, Err(of_data(it.cause))),
+            Err(error) => (Summary::default(), Err(of_data(error))),
+        };
+        let more = summary.counts.failed.saturating_sub(SHOWN as u64);
+        if more > 0 && !quiet {
+            // Nobody is left to tell if this fails.
+            let _ = bar.suspend(|| writeln!(io::stderr(), "and {} more", HumanCount(more)));
         }
+        (summary, done)
     }
 
     fn permissions(&self) -> Result<Option<Permissions>> {
@@ -142,6 +151,36 @@ impl Upload {
     }
 }
 
+/// The list that gets the objects. Of anything but a collection, it has to be written out.
+fn list_of(target: Target) -> Result<Target> {
+    check_named(&target)?;
+    match target {
+        Target::Bucket(bucket) => Err(Error::Usage(format!(
+            "{bucket} is a bucket: name the collection that gets the records\n  if the objects are \
+             collections, their list is /buckets/{bucket}/collections"
+        ))),
+        target => Ok(target.into_list()),
+    }
+}
+
+/// What can't be sent is so because of the data.
+fn of_data(error: ClientError) -> Error {
+    match error {
+        ClientError::Argument(problem) => Error::Input(problem),
+        error => error.into(),
+    }
+}
+
+/// Why an object was not written.
+fn why(error: &ClientError) -> String {
+    match error {
+        ClientError::Conflict(_) => {
+            "it is there already (see --overwrite and --if-not-exists)".to_owned()
+        }
+        error => error.to_string(),
+    }
+}
+
 /// A file that is open.
 struct Source {
     reader: Box<dyn Read + Send>,
@@ -154,7 +193,7 @@ struct Source {
 #[derive(Default)]
 struct Sent {
     counts: Counts,
-    failure: Option<cumulo_client::Error>,
+    failure: Option<ClientError>,
 }
 
 impl Sent {

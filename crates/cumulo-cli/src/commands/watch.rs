@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{list, timestamp};
 use crate::{
     Address, Connect, Context, Error, Result, Surroundings, address::Target, input::Param,
-    options::seconds,
+    options::interval,
 };
 
 /// How long a server may ask not to be asked.
@@ -40,7 +40,7 @@ pub struct Watch {
     #[arg(long, value_name = "TIMESTAMP", value_parser = timestamp)]
     since: Option<Timestamp>,
     /// How long to wait before the server is asked again
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2")]
+    #[arg(long, value_name = "SECONDS", value_parser = interval, default_value = "2")]
     interval: Duration,
     /// End after so many changes
     #[arg(long, value_name = "N")]

@@ -18,6 +18,10 @@ use crate::{Error, Format, Result, Shape};
 /// From how many objects columns and their widths are found; what comes later is not waited for.
 const SAMPLE: usize = 500;
 
+/// How many fields that were left out are remembered, and how many of them named.
+const REMEMBERED: usize = 1_000;
+const NAMED: usize = 10;
+
 /// Where results go, and how they look there.
 #[derive(Clone, Debug)]
 pub struct Output {
@@ -98,6 +102,11 @@ impl Output {
             Shape::Table | Shape::Csv => {}
         }
         let (sample, error) = sample(&mut rows);
+        let error = match error {
+            // Nothing is above an error that is alone.
+            Some(error) if sample.is_empty() => return Err(error),
+            error => error,
+        };
         let is_table = shape == Shape::Table;
         let columns = if !columns.is_empty() {
             columns.clone()
@@ -130,13 +139,16 @@ impl Output {
     /// Nothing is left out silently.
     fn tell(&self, unseen: &Unseen) {
         if !self.quiet && !unseen.names.is_empty() {
-            let names: Vec<_> = unseen.names.iter().map(String::as_str).collect();
-            let names = names.join(",");
+            let count = unseen.names.len();
+            let more = if count < REMEMBERED { "" } else { " or more" };
+            let names: Vec<_> = unseen.names.iter().take(NAMED).map(String::as_str).collect();
+            let names = printable(&names.join(",")).into_owned();
+            let rest = if count > NAMED { ",…" } else { "" };
             // Nobody is left to tell if this fails.
             let _ = writeln!(
                 io::stderr(),
-                "cumulo: some objects have fields that are not shown: {names}\n  name all that you \
-                 want with --columns, or write -o ndjson"
+                "cumulo: {count}{more} fields of later objects were left out: {names}{rest}\n  name \
+                 all that you want with --columns, or choose ndjson"
             );
         }
     }
@@ -187,7 +199,7 @@ impl<'a> Unseen<'a> {
     fn look(&mut self, row: &Result<Value>) {
         let (Some(columns), Ok(Value::Object(row))) = (&self.columns, row) else { return };
         for name in row.keys() {
-            if !columns.contains(name.as_str()) && self.names.len() < 10 {
+            if !columns.contains(name.as_str()) && self.names.len() < REMEMBERED {
                 self.names.insert(name.clone());
             }
         }
@@ -262,6 +274,17 @@ mod tests {
             let rows = [Ok(json!({"id": "first"})), Err(failure)];
             assert!(output(&[]).rows_to(&mut out, shape, rows).is_err());
             assert!(String::from_utf8(out).unwrap().contains("first"), "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_above_an_error_that_is_alone() {
+        for shape in [Shape::Table, Shape::Csv, Shape::Json, Shape::Ndjson] {
+            let mut out = Vec::new();
+            let rows = [Err(Error::Input("broken".to_owned()))];
+            let output = output(&[]).with_table_columns(&["date", "uri"]);
+            assert!(output.rows_to(&mut out, shape, rows).is_err());
+            assert!(out.is_empty(), "{shape:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use cumulo_client::Permissions;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
@@ -17,24 +17,31 @@ use crate::{Error, Result};
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "all_or_default")]
     pub(super) buckets: BTreeMap<String, Bucket>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Bucket {
+    #[serde(deserialize_with = "or_default")]
     data: Map<String, Value>,
+    #[serde(deserialize_with = "or_default")]
     permissions: Permissions,
+    #[serde(deserialize_with = "all_or_default")]
     groups: BTreeMap<String, Group>,
+    #[serde(deserialize_with = "all_or_default")]
     collections: BTreeMap<String, Collection>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Group {
+    #[serde(deserialize_with = "or_default")]
     members: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
     data: Map<String, Value>,
+    #[serde(deserialize_with = "or_default")]
     permissions: Permissions,
 }
 
@@ -42,8 +49,25 @@ struct Group {
 #[serde(deny_unknown_fields, default)]
 struct Collection {
     schema: Option<Value>,
+    #[serde(deserialize_with = "or_default")]
     data: Map<String, Value>,
+    #[serde(deserialize_with = "or_default")]
     permissions: Permissions,
+}
+
+/// What stands behind a name; if nothing does, what is empty.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The same, also of each object in it.
+fn all_or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<BTreeMap<String, T>, D::Error> {
+    let objects: BTreeMap<String, Option<T>> = or_default(deserializer)?;
+    Ok(objects.into_iter().map(|(id, it)| (id, it.unwrap_or_default())).collect())
 }
 
 /// An object as it shall be.
@@ -89,7 +113,8 @@ impl File {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+        let file: Option<Self> = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        file.ok_or_else(|| "there is nothing in it: expected `buckets:`, with their ids".to_owned())
     }
 
     /// The objects in the order in which they can be made.
@@ -165,9 +190,31 @@ buckets:
     }
 
     #[test]
+    fn what_has_nothing_behind_it_is_empty() {
+        let places = |text| {
+            let wanted = File::parse(text).unwrap().wanted();
+            wanted.iter().map(|it| it.place.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(places("buckets:\n"), [""; 0]);
+        assert_eq!(places("buckets:\n  blog:\n"), ["blog"]);
+        let nothing =
+            "buckets:\n  blog:\n    data:\n    permissions:\n    groups:\n    collections:\n";
+        assert_eq!(places(nothing), ["blog"]);
+        let objects =
+            "buckets:\n  blog:\n    groups:\n      editors:\n    collections:\n      articles:\n";
+        assert_eq!(places(objects), ["blog", "blog/groups/editors", "blog/collections/articles"]);
+        let members = "buckets:\n  blog:\n    groups:\n      editors:\n        members:\n";
+        assert_eq!(File::parse(members).unwrap().wanted()[1].data["members"], json!([]));
+    }
+
+    #[test]
     fn mistakes_are_told_with_their_place() {
         let error = File::parse("buckets:\n  blog:\n    permision: {}\n").unwrap_err();
         assert!(error.contains("permision") && error.contains('3'), "{error}");
         assert!(File::parse("buckets: [blog]").is_err());
+        for empty in ["", "\n", "# nothing yet\n", "---\n"] {
+            let error = File::parse(empty).unwrap_err();
+            assert!(error.contains("expected `buckets:`"), "{empty:?}: {error}");
+        }
     }
 }

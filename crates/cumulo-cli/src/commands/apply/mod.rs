@@ -8,7 +8,9 @@ mod plan;
 
 use std::{collections::BTreeSet, io::Write as _, path::PathBuf};
 
-use cumulo_client::{Blocking, Changes, Error as ClientError, Object, One, blocking::Client};
+use cumulo_client::{
+    Blocking, Changes, Error as ClientError, Object, One, blocking::Client, server::User,
+};
 
 use self::{
     file::{File, Place, Wanted},
@@ -63,8 +65,8 @@ impl Apply {
     pub(super) fn run(self, surroundings: &Surroundings) -> Result<()> {
         let context = Context::new(&self.connect, surroundings);
         let wanted = File::read(&self.file)?.wanted();
-        let client = context.client(&Server::Chosen)?;
-        let plan = self.plan(&client, wanted)?;
+        let (client, info) = context.introduced(&Server::Chosen)?;
+        let plan = self.plan(&client, wanted, info.user.as_ref())?;
         self.show(&plan)?;
         if self.dry_run || plan.steps.is_empty() {
             return Ok(());
@@ -77,10 +79,9 @@ impl Apply {
         Ok(())
     }
 
-    fn plan(&self, client: &Client, wanted: Vec<Wanted>) -> Result<Plan> {
-        let user = client.server_info()?.user;
-        let own = user.as_ref().and_then(|user| user.bucket.as_deref());
-        let user = user.as_ref().map(|user| user.id.as_str());
+    fn plan(&self, client: &Client, wanted: Vec<Wanted>, user: Option<&User>) -> Result<Plan> {
+        let own = user.and_then(|user| user.bucket.as_deref());
+        let user = user.map(|user| user.id.as_str());
         let named: BTreeSet<Place> = wanted.iter().map(|it| it.place.clone()).collect();
         let mut plan = Plan::default();
         for wanted in wanted {
