@@ -147,7 +147,7 @@ impl Output {
             // Nobody is left to tell if this fails.
             let _ = writeln!(
                 io::stderr(),
-                "cumulo: {count}{more} fields of later objects were left out: {names}{rest}\n  name \
+                "cumulo: fields of later objects were left out, {count}{more} in all: {names}{rest}\n  name \
                  all that you want with --columns, or choose ndjson"
             );
         }
