@@ -3,10 +3,7 @@
 use std::{fmt, time::Duration};
 
 use cumulo_wire::Errno;
-use http::{
-    StatusCode,
-    header::{LOCATION, RETRY_AFTER},
-};
+use http::{StatusCode, header::LOCATION};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,7 +11,6 @@ use crate::{
     Object,
     batch::Failures,
     response::{Request, Response},
-    transport::retry,
     upload::Unfinished,
 };
 
@@ -273,7 +269,7 @@ impl Refusal {
 
     /// How long the server wants to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
-        retry::delay(self.response.header(RETRY_AFTER.as_str())?)
+        self.response.retry_after()
     }
 
     /// The server's words, or the beginning of what came in place of them.

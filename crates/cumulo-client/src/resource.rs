@@ -136,11 +136,7 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> Resource<X, T> {
 
     /// One object.
     pub fn one(&self, id: impl AsRef<str>) -> One<X, T> {
-        One::new(self.clone_as(), id.as_ref())
-    }
-
-    fn clone_as(&self) -> Self {
-        self.of()
+        One::new(self.of(), id.as_ref())
     }
 
     /// The object with this id.
@@ -158,7 +154,7 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> Resource<X, T> {
     /// An object that is there already is not touched: the call fails with
     /// [`Error::Conflict`](crate::Error::Conflict).
     pub fn create(&self, data: impl Serialize) -> Write<X, T> {
-        Write::new(self.clone_as(), None, Condition::Absent).data(data)
+        Write::new(self.of(), None, Condition::Absent).data(data)
     }
 
     /// Replaces an object, or creates it. Its id is [`Write::id`], or that in the data.
@@ -166,13 +162,13 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> Resource<X, T> {
     /// If the data has a `last_modified`, as it was read from the server, an object that was changed
     /// since is not touched: the call fails with [`Error::Conflict`](crate::Error::Conflict).
     pub fn update(&self, data: impl Serialize) -> Write<X, T> {
-        Write::new(self.clone_as(), None, Condition::Unchanged).data(data)
+        Write::new(self.of(), None, Condition::Unchanged).data(data)
     }
 
     /// Replaces an object that was read before, with its permissions if it has them. If it was
     /// changed since, the call fails with [`Error::Conflict`](crate::Error::Conflict).
     pub fn save(&self, object: &Object<impl Serialize>) -> Write<X, T> {
-        let write = Write::new(self.clone_as(), Some(&object.id), Condition::Unchanged);
+        let write = Write::new(self.of(), Some(&object.id), Condition::Unchanged);
         let write = write.data(&object.data).if_match(object.last_modified);
         match &object.permissions {
             Some(permissions) => write.permissions(permissions.clone()),
@@ -256,6 +252,12 @@ impl<X: Transport, T: DeserializeOwned + Send + 'static> One<X, T> {
         Call { path, ..self.resource.call(method) }
     }
 
+    /// The objects of one kind that are in it.
+    fn inside(&self, kind: Kind) -> Resource<X> {
+        let problem = self.resource.problem.clone();
+        Resource { problem, ..Resource::new(self.transport().clone(), kind, &self.path) }
+    }
+
     /// The object with data of another type.
     pub fn of<U: DeserializeOwned + Send + 'static>(&self) -> One<X, U> {
         One { resource: self.resource.of(), id: self.id.clone(), path: self.path.clone() }
@@ -328,14 +330,9 @@ impl<X: Transport> Bucket<X> {
         Self(Resource::new(transport, Kind::Bucket, "").one(id))
     }
 
-    fn inside(&self, kind: Kind) -> Resource<X> {
-        let problem = self.0.resource.problem.clone();
-        Resource { problem, ..Resource::new(self.transport().clone(), kind, &self.path) }
-    }
-
     /// Its groups.
     pub fn groups(&self) -> Resource<X> {
-        self.inside(Kind::Group)
+        self.0.inside(Kind::Group)
     }
 
     /// One of its groups.
@@ -345,7 +342,7 @@ impl<X: Transport> Bucket<X> {
 
     /// Its collections.
     pub fn collections(&self) -> Resource<X> {
-        self.inside(Kind::Collection)
+        self.0.inside(Kind::Collection)
     }
 
     /// One of its collections.
@@ -369,8 +366,7 @@ pub struct Collection<X>(One<X>);
 impl<X: Transport> Collection<X> {
     /// Its records.
     pub fn records(&self) -> Resource<X> {
-        let problem = self.0.resource.problem.clone();
-        Resource { problem, ..Resource::new(self.transport().clone(), Kind::Record, &self.path) }
+        self.0.inside(Kind::Record)
     }
 
     /// One of its records.

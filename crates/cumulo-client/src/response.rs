@@ -1,12 +1,12 @@
 //! What a server answers.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header::ETAG};
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Result, Timestamp};
+use crate::{Error, Result, Timestamp, transport::retry};
 
 /// The request that a [`Response`] or an error belongs to.
 #[derive(Clone, Debug)]
@@ -55,6 +55,17 @@ impl Response {
         // Proxies that compress make weak tags of those of servers.
         let tag = self.header(ETAG.as_str())?.trim();
         tag.strip_prefix("W/").unwrap_or(tag).parse().ok()
+    }
+
+    /// Whether it is a success, or one of the other answers that a call `accepts`.
+    pub(crate) fn is_answer(&self, accepts: &[StatusCode]) -> bool {
+        let status = self.status;
+        status.is_success() || status == StatusCode::NOT_MODIFIED || accepts.contains(&status)
+    }
+
+    /// How long the server wants to be left alone.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        retry::asked(&self.headers)
     }
 
     /// How many objects a list has on all pages, if the server tells.

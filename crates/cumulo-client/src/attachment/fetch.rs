@@ -204,8 +204,7 @@ impl Fetch<'_> {
             }
             status if status.is_redirection() => Ok(self.moved(url, &answer)),
             status => {
-                let asked = answer.headers().get("Retry-After").and_then(|it| it.to_str().ok());
-                let asked = asked.and_then(retry::delay);
+                let asked = retry::asked(answer.headers());
                 let again = retry::verdict(status, asked) != Verdict::Final;
                 let response = match self.connection.read(request, answer).await {
                     Ok(response) => response,

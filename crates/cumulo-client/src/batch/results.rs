@@ -34,11 +34,7 @@ impl Outcome {
 
     pub(super) fn check(&self) -> Result<&Response> {
         let response = self.response.as_ref().ok_or(Error::NotSent)?;
-        let status = response.status;
-        if status.is_success()
-            || status == StatusCode::NOT_MODIFIED
-            || self.accepted.contains(&status)
-        {
+        if response.is_answer(self.accepted) {
             Ok(response)
         } else {
             Err(Error::of(response.clone()))

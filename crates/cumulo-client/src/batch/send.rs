@@ -15,10 +15,7 @@ use crate::{
     Error, Result,
     call::Call,
     response::Response,
-    transport::{
-        Connection,
-        retry::{self, Verdict},
-    },
+    transport::{Connection, retry::Verdict},
 };
 
 /// No request is larger than this by the operations that are put together in it.
@@ -139,11 +136,7 @@ async fn settle(
 }
 
 fn verdict(call: &Call, response: &Response) -> Verdict {
-    call.verdict(response.status, retry_after(response))
-}
-
-fn retry_after(response: &Response) -> Option<Duration> {
-    response.header("Retry-After").and_then(retry::delay)
+    call.verdict(response.status, response.retry_after())
 }
 
 /// The place of the last operation that got in the way of others. Kinto then undoes what it did
@@ -179,7 +172,7 @@ fn to_repeat(calls: &[&Call], answers: &[Response]) -> (Vec<usize>, Option<Durat
         }
     }
     again.reverse();
-    let asked = again.iter().filter_map(|place| retry_after(&answers[*place])).max();
+    let asked = again.iter().filter_map(|place| answers[*place].retry_after()).max();
     (again, asked)
 }
 

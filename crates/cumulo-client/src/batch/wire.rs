@@ -3,10 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -104,8 +101,7 @@ impl Part<'_> {
 
     /// How long the server wants to be left alone.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let headers = read_headers(self.headers?);
-        retry::delay(headers.get(RETRY_AFTER)?.to_str().ok()?)
+        retry::asked(&read_headers(self.headers?))
     }
 
     /// The same answer as if the operation had been sent alone.

@@ -22,7 +22,7 @@ use super::{
     Plan,
     body::{Body, Content, silence},
     compression,
-    retry::{self, OnBackoff, Retry, Verdict},
+    retry::{OnBackoff, Retry, Verdict},
     state::State,
 };
 use crate::{
@@ -149,10 +149,7 @@ impl Connection {
         repeated: bool,
     ) -> Result<Response> {
         let status = response.status;
-        if status.is_success()
-            || status == StatusCode::NOT_MODIFIED
-            || call.accepted.contains(&status)
-        {
+        if response.is_answer(call.accepted) {
             return Ok(response);
         }
         if status == StatusCode::PRECONDITION_FAILED && (call.or_existing || repeated) {
@@ -214,7 +211,7 @@ impl Connection {
             }
             let (verdict, asked) = match &attempt {
                 Attempt::Answered(response) => {
-                    let asked = response.header("Retry-After").and_then(retry::delay);
+                    let asked = response.retry_after();
                     (call.verdict(response.status, asked), asked)
                 }
                 Attempt::Unsent(_) => (Verdict::Undone, None),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 
 /// How often and how fast a request is repeated that may succeed later.
 ///
@@ -100,8 +100,13 @@ pub(crate) fn verdict(status: StatusCode, retry_after: Option<Duration>) -> Verd
     }
 }
 
+/// The time for which a server that answers so wants to be left alone.
+pub(crate) fn asked(headers: &HeaderMap) -> Option<Duration> {
+    delay(headers.get(RETRY_AFTER)?.to_str().ok()?)
+}
+
 /// The time that `Retry-After` asks for: seconds, or a date (RFC 9110, section 10.2.3).
-pub(crate) fn delay(header: &str) -> Option<Duration> {
+fn delay(header: &str) -> Option<Duration> {
     let header = header.trim();
     if let Ok(seconds) = header.parse() {
         return Some(Duration::from_secs(seconds));
